@@ -1,0 +1,3 @@
+DROP TABLE pending;
+DROP TABLE payloads;
+DROP TABLE events;

@@ -1,0 +1,2 @@
+DROP TABLE order_references;
+DROP TABLE orders;

@@ -1,0 +1,113 @@
+//! The tables, as diesel sees them. A test compares this page with the migrated database, column by column.
+
+#![allow(missing_docs)]
+
+diesel::table! {
+    events (id) {
+        id -> BigInt,
+        source -> Text,
+        account -> Text,
+        event_id -> Text,
+        livemode -> Bool,
+        #[sql_name = "type"]
+        type_ -> Text,
+        api_version -> Nullable<Text>,
+        created -> Nullable<BigInt>,
+        object_id -> Nullable<Text>,
+        body_crc32 -> BigInt,
+        state -> Text,
+        reason -> Nullable<Text>,
+        received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    payloads (event) {
+        event -> BigInt,
+        body -> Bytea,
+    }
+}
+
+diesel::table! {
+    pending (event) {
+        event -> BigInt,
+        tries -> Integer,
+        next_at -> Timestamptz,
+        lease -> Nullable<Uuid>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    orders (id) {
+        id -> Uuid,
+        source -> Text,
+        account -> Text,
+        livemode -> Bool,
+        reference -> Text,
+        status -> Text,
+        money_status -> Text,
+        review_reasons -> Array<Text>,
+        currency -> Nullable<Text>,
+        amount_expected -> Nullable<BigInt>,
+        amount_paid -> BigInt,
+        amount_refunded -> BigInt,
+        amount_lost -> BigInt,
+        customer_email -> Nullable<Text>,
+        customer_name -> Nullable<Text>,
+        locale -> Nullable<Text>,
+        facts -> Text,
+        version -> BigInt,
+        moved -> Bool,
+        merged_into -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    order_references (value, kind, account, livemode, source) {
+        source -> Text,
+        account -> Text,
+        livemode -> Bool,
+        kind -> Text,
+        value -> Text,
+        order_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    outbox (id) {
+        id -> Uuid,
+        kind -> Text,
+        notice -> Text,
+        dedupe_key -> Text,
+        order_id -> Nullable<Uuid>,
+        about -> Text,
+        state -> Text,
+        held -> Bool,
+        waiting -> Bool,
+        attempts -> Integer,
+        next_at -> Timestamptz,
+        lease -> Nullable<Uuid>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    attempts (message_id, number) {
+        message_id -> Uuid,
+        number -> Integer,
+        started_at -> Timestamptz,
+        duration_ms -> Integer,
+        outcome -> Text,
+        answer -> Text,
+    }
+}
+
+diesel::joinable!(payloads -> events (event));
+diesel::joinable!(pending -> events (event));
+diesel::joinable!(attempts -> outbox (message_id));
+diesel::allow_tables_to_appear_in_same_query!(events, payloads, pending, orders, order_references, outbox, attempts);
