@@ -1,0 +1,304 @@
+//! Everything that is set from outside, read once and checked at the start.
+//!
+//! Invariants: only this room touches the process environment; a mistake names its key, never its value; what
+//! starts with a [`Config`] in hand needs no further check. It knows no other room.
+
+pub mod smtp;
+mod vars;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use smtp::SmtpTarget;
+pub use vars::{Mistakes, Secret, Vars};
+
+/// Every variable, in the order of `.env.example`.
+pub const KNOWN: [&str; 26] = [
+    "DATABASE_URL",
+    "STRIPE_WEBHOOK_SECRET",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_API_BASE",
+    "STRIPE_MODE",
+    "STRIPE_ACCOUNTS",
+    "STRIPE_TOLERANCE",
+    "ORDER_METADATA_KEY",
+    "ORDER_REFERENCE_FROM",
+    "CONFIRM_GRACE",
+    "GITHUB_WEBHOOK_SECRET",
+    "SMTP_URL",
+    "MAIL_FROM",
+    "SHOP_NAME",
+    "SHOP_URL",
+    "SLACK_WEBHOOK_URL",
+    "API_TOKEN",
+    "ADMIN_TOKEN",
+    "HOST",
+    "PORT",
+    "ALLOW_PRIVATE_TARGETS",
+    "TEMPLATES_DIR",
+    "RUST_LOG",
+    "LOG_FORMAT",
+    "READ_DEADLINE",
+    "SEND_DEADLINE",
+];
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A libpq connection string.
+    pub database_url: Secret,
+    /// What concerns Stripe's events.
+    pub stripe: Stripe,
+    /// How orders get their references, and how long a confirmation waits for one.
+    pub orders: Orders,
+    /// Outgoing mail.
+    pub mail: Mail,
+    /// Bearer token of `/api`; without it the API answers 401 to everyone.
+    pub api_token: Option<Secret>,
+    /// Where to listen.
+    pub host: String,
+    /// 0 lets the system choose.
+    pub port: u16,
+    /// A request must be complete this long after its first byte, or its connection is closed.
+    pub read_deadline: Duration,
+    /// An event must be answered this long after it was read, or the answer is 503.
+    pub answer_deadline: Duration,
+}
+
+/// What concerns Stripe's events.
+#[derive(Clone, Debug)]
+pub struct Stripe {
+    /// Signing secrets, the newest first.
+    pub secrets: Vec<Secret>,
+    /// How far a signature's timestamp may be from our clock, in seconds.
+    pub tolerance: i64,
+    /// Which events are ours to apply.
+    pub mode: Mode,
+    /// Connected accounts whose events are welcome; `None` welcomes all.
+    pub accounts: Option<BTreeSet<String>>,
+}
+
+/// Which events are ours to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Test events alone.
+    Test,
+    /// Live events alone.
+    Live,
+    /// Both; their orders never mix.
+    Any,
+}
+
+/// Where an order's reference is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReferenceFrom {
+    /// `metadata[ORDER_METADATA_KEY]`
+    Metadata,
+    /// `client_reference_id`
+    ClientReferenceId,
+}
+
+/// How orders get their references.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The metadata key that holds the shop's reference.
+    pub metadata_key: String,
+    /// Places to look, the first wins.
+    pub reference_from: Vec<ReferenceFrom>,
+    /// How long a confirmation waits for its order's reference.
+    pub confirm_grace: Duration,
+}
+
+/// Outgoing mail.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The server, or a directory.
+    pub target: SmtpTarget,
+    /// `name@example.com` or `Shop <name@example.com>`.
+    pub from: String,
+    /// The shop's name in mails.
+    pub shop_name: String,
+    /// The shop's home page.
+    pub shop_url: Option<String>,
+    /// Templates that take the place of the built-in ones.
+    pub templates_dir: Option<PathBuf>,
+    /// A whole delivery takes at most this long.
+    pub deadline: Duration,
+}
+
+/// How logs are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// As `RUST_LOG`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Config {
+    /// Reads `.env` and the environment (which wins).
+    pub fn from_env() -> Result<Self, Mistakes> {
+        Self::from_vars(environment()?)
+    }
+
+    /// Checks `values`, all of them before it complains.
+    pub fn from_vars(values: BTreeMap<String, String>) -> Result<Self, Mistakes> {
+        let vars = Vars::new(values);
+        vars.refuse_unknown(&KNOWN);
+        let config = Self {
+            database_url: database_url(&vars),
+            stripe: stripe(&vars),
+            orders: orders(&vars),
+            mail: mail(&vars),
+            api_token: vars.token("API_TOKEN"),
+            host: vars.get("HOST").unwrap_or_else(|| "127.0.0.1".into()),
+            port: vars.parse("PORT", 8080, "a port number"),
+            read_deadline: seconds(&vars, "READ_DEADLINE", 10, 1..=60),
+            answer_deadline: Duration::from_secs(2),
+        };
+        vars.token("ADMIN_TOKEN");
+        Logging::check(&vars);
+        vars.finish()?;
+        Ok(config)
+    }
+}
+
+impl Logging {
+    /// Read apart from the rest, so that mistakes in the rest can be logged. Never fails: [`Config`] complains.
+    pub fn from_env() -> Self {
+        let vars = Vars::new(environment().unwrap_or_default());
+        let filter = vars.get("RUST_LOG").unwrap_or_else(|| "info".into());
+        Self { filter, json: vars.get("LOG_FORMAT").is_some_and(|format| format == "json") }
+    }
+
+    fn check(vars: &Vars) {
+        if vars.get("LOG_FORMAT").is_some_and(|format| format != "json" && format != "text") {
+            vars.mistake("LOG_FORMAT", "is neither text nor json");
+        }
+    }
+}
+
+/// `.env` of the working directory under the process environment.
+pub fn environment() -> Result<BTreeMap<String, String>, Mistakes> {
+    let mut values = BTreeMap::new();
+    match dotenvy::from_filename_iter(".env") {
+        Ok(entries) => {
+            for entry in entries {
+                // The error of dotenvy quotes the line, which may hold a secret.
+                values.extend([entry.map_err(|_| Mistakes(vec![".env: a line is not NAME=value".into()]))?]);
+            }
+        }
+        Err(error) if error.not_found() => {}
+        Err(_) => return Err(Mistakes(vec![".env: cannot be read".into()])),
+    }
+    values.extend(std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))));
+    Ok(values)
+}
+
+fn database_url(vars: &Vars) -> Secret {
+    let url = vars.require("DATABASE_URL", "for example postgres://ringup@localhost/ringup");
+    let scheme = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    if !url.is_empty() && !scheme && !url.contains('=') {
+        vars.mistake("DATABASE_URL", "is neither postgres://… nor a libpq string such as host=… dbname=…");
+    }
+    Secret::new(url)
+}
+
+fn stripe(vars: &Vars) -> Stripe {
+    const KEY: &str = "STRIPE_WEBHOOK_SECRET";
+    vars.require(KEY, "`stripe listen --print-secret` or the dashboard shows it (whsec_…)");
+    let secrets = vars.list(KEY);
+    for (n, secret) in secrets.iter().enumerate() {
+        let rest = secret.strip_prefix("whsec_");
+        if rest.is_none_or(|rest| rest.is_empty() || !rest.bytes().all(|b| b.is_ascii_graphic())) {
+            vars.mistake(KEY, format!("entry {} is not whsec_… in one piece", n + 1));
+        }
+    }
+    let tolerance = vars.parse("STRIPE_TOLERANCE", 300, "a number of seconds");
+    if !(1..=3600).contains(&tolerance) {
+        vars.mistake("STRIPE_TOLERANCE", "is outside 1 to 3600 seconds");
+    }
+    let accounts: BTreeSet<_> = vars.list("STRIPE_ACCOUNTS").into_iter().collect();
+    if accounts.iter().any(|account| !account.starts_with("acct_")) {
+        vars.mistake("STRIPE_ACCOUNTS", "has an entry that is not acct_…");
+    }
+    Stripe {
+        secrets: secrets.into_iter().map(Secret::new).collect(),
+        tolerance,
+        mode: mode(vars),
+        accounts: (!accounts.is_empty()).then_some(accounts),
+    }
+}
+
+fn mode(vars: &Vars) -> Mode {
+    let mode = match vars.get("STRIPE_MODE").as_deref().map(str::trim) {
+        None | Some("any") => Mode::Any,
+        Some("test") => Mode::Test,
+        Some("live") => Mode::Live,
+        Some(_) => {
+            vars.mistake("STRIPE_MODE", "is none of test, live, any");
+            Mode::Any
+        }
+    };
+    let key = vars.token("STRIPE_SECRET_KEY").map(|key| {
+        let is = |mode: &str| ["sk_", "rk_"].iter().any(|kind| key.expose().starts_with(&format!("{kind}{mode}_")));
+        (is("test"), is("live"))
+    });
+    match (mode, key) {
+        (_, Some((false, false))) => vars.mistake("STRIPE_SECRET_KEY", "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…"),
+        (Mode::Live, Some((true, _))) => vars.mistake("STRIPE_SECRET_KEY", "is a test key, but STRIPE_MODE is live"),
+        (Mode::Test, Some((_, true))) => vars.mistake("STRIPE_SECRET_KEY", "is a live key, but STRIPE_MODE is test"),
+        _ => {}
+    }
+    mode
+}
+
+fn orders(vars: &Vars) -> Orders {
+    let reference_from = match vars.get("ORDER_REFERENCE_FROM") {
+        None => vec![ReferenceFrom::Metadata, ReferenceFrom::ClientReferenceId],
+        Some(_) => vars.list("ORDER_REFERENCE_FROM").iter().filter_map(|name| reference_from(vars, name)).collect(),
+    };
+    Orders {
+        metadata_key: vars.get("ORDER_METADATA_KEY").unwrap_or_else(|| "order_id".into()),
+        reference_from,
+        confirm_grace: seconds(vars, "CONFIRM_GRACE", 60, 0..=3600),
+    }
+}
+
+fn reference_from(vars: &Vars, name: &str) -> Option<ReferenceFrom> {
+    match name {
+        "metadata" => Some(ReferenceFrom::Metadata),
+        "client_reference_id" => Some(ReferenceFrom::ClientReferenceId),
+        _ => {
+            vars.mistake("ORDER_REFERENCE_FROM", "has an entry that is neither metadata nor client_reference_id");
+            None
+        }
+    }
+}
+
+fn mail(vars: &Vars) -> Mail {
+    let url = vars.require("SMTP_URL", "smtp://host:587, smtps://host or file://DIR");
+    let target = url.parse().unwrap_or_else(|error| {
+        if !url.is_empty() {
+            vars.mistake("SMTP_URL", error);
+        }
+        SmtpTarget::File(PathBuf::new())
+    });
+    Mail {
+        target,
+        from: vars.require("MAIL_FROM", "the sender of mails, such as Shop <orders@example.com>"),
+        shop_name: vars.get("SHOP_NAME").unwrap_or_else(|| "Your shop".into()),
+        shop_url: vars.get("SHOP_URL"),
+        templates_dir: vars.get("TEMPLATES_DIR").map(PathBuf::from),
+        deadline: seconds(vars, "SEND_DEADLINE", 30, 1..=600),
+    }
+}
+
+fn seconds(vars: &Vars, key: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> Duration {
+    let value = vars.parse(key, default, "a number of seconds");
+    if !range.contains(&value) {
+        vars.mistake(key, format!("is outside {} to {} seconds", range.start(), range.end()));
+    }
+    Duration::from_secs(value)
+}

@@ -1,0 +1,122 @@
+//! The database: connections, embedded migrations, the schema.
+//!
+//! libpq has no client-side deadline, so every connection is opened with the time-outs that it does have; what they
+//! cannot bound (a frozen server) is bounded by the callers: handlers answer by themselves, a watchdog replaces a
+//! stuck writer.
+
+pub mod schema;
+
+use anyhow::{Context, bail};
+use diesel::pg::PgConnection;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::time::Duration;
+
+/// Connections for reading, for workers and for the API.
+pub type DbPool = Pool<ConnectionManager<PgConnection>>;
+/// One of them.
+pub type PooledPg = PooledConnection<ConnectionManager<PgConnection>>;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// Any constant will do, as long as every `ringup` uses the same.
+const MIGRATION_LOCK: i64 = 0x7269_6e67_7570;
+
+/// Seconds, milliseconds and counts as libpq wants them.
+const LIBPQ: [(&str, &str); 6] = [
+    ("connect_timeout", "2"),
+    ("tcp_user_timeout", "5000"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+    ("application_name", "ringup"),
+];
+
+/// What every session is told. A statement that waits longer than this for a lock is another writer's victim.
+const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '1s'; \
+                       SET idle_in_transaction_session_timeout = '10s'; SET synchronous_commit = 'on'";
+
+/// `url` with the time-outs that it does not set itself.
+pub fn with_timeouts(url: &str) -> String {
+    let missing = LIBPQ.iter().filter(|(key, _)| !url.contains(key));
+    let uri = url.contains("://");
+    missing.fold(url.to_owned(), |url, (key, value)| {
+        let separator = if !uri { ' ' } else if url.contains('?') { '&' } else { '?' };
+        format!("{url}{separator}{key}={value}")
+    })
+}
+
+/// Opens one connection.
+pub fn connect(url: &str) -> anyhow::Result<PgConnection> {
+    let mut conn = PgConnection::establish(&with_timeouts(url)).context("cannot connect to DATABASE_URL")?;
+    diesel::connection::SimpleConnection::batch_execute(&mut conn, SESSION).context("cannot set up the session")?;
+    Ok(conn)
+}
+
+#[derive(Debug)]
+struct Session;
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        diesel::connection::SimpleConnection::batch_execute(conn, SESSION).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+/// A pool of at most `size` connections; none is opened until one is asked for. Waiting for one ends after 2 s.
+pub fn pool(url: &str, size: u32) -> DbPool {
+    Pool::builder()
+        .max_size(size)
+        .min_idle(Some(0))
+        .connection_timeout(Duration::from_secs(2))
+        .connection_customizer(Box::new(Session))
+        .build_unchecked(ConnectionManager::new(with_timeouts(url)))
+}
+
+/// Applies what is pending; returns the names of what was applied. Safe from several processes at once: one works,
+/// the others wait and then find nothing to do.
+pub fn migrate(url: &str) -> anyhow::Result<Vec<String>> {
+    let mut conn = connect(url)?;
+    let unbounded = format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
+    diesel::connection::SimpleConnection::batch_execute(&mut conn, &unbounded).context("cannot lock for migrating")?;
+    let applied = conn.run_pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("a migration failed")?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// Complains unless exactly the migrations that this build knows are applied.
+pub fn check_schema(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let pending = conn.pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("cannot read the schema's version")?;
+    if !pending.is_empty() {
+        bail!("the database's schema is {} migration(s) behind; run `ringup migrate`", pending.len());
+    }
+    let known: Vec<String> = known_migrations()?;
+    let applied = conn.applied_migrations().map_err(anyhow::Error::from_boxed)?;
+    match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
+        Some(version) => bail!("the database's schema has migration {version}, which this build does not know; start a newer ringup"),
+        None => Ok(()),
+    }
+}
+
+fn known_migrations() -> anyhow::Result<Vec<String>> {
+    use diesel::migration::MigrationSource;
+    let all = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS).map_err(anyhow::Error::from_boxed)?;
+    Ok(all.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+/// Makes the newest migration undone; for tests of the `down.sql` files.
+pub fn revert_all(conn: &mut PgConnection) -> anyhow::Result<()> {
+    conn.revert_all_migrations(MIGRATIONS).map(drop).map_err(anyhow::Error::from_boxed)
+}
+
+#[derive(QueryableByName)]
+struct One {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    writable: bool,
+}
+
+/// Whether the database answers and takes writes.
+pub fn is_writable(conn: &mut PgConnection) -> diesel::QueryResult<bool> {
+    sql_query("SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' AS writable")
+        .get_result::<One>(conn)
+        .map(|row| row.writable)
+}

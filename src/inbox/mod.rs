@@ -1,0 +1,43 @@
+//! What was received, once, with its raw bytes.
+//!
+//! An event is known by (source, account, event id); a second one with that key is a duplicate, whatever its body.
+//! Its state is `processed`, `ignored` or `quarantined` from the commit that stored it, or `pending` until a worker
+//! has written its order:
+//!
+//! ```text
+//!            put ──▶ processed | ignored | quarantined
+//!             └───▶ pending ──claim──▶ settle: processed
+//!                      ▲  └──────────▶ postpone (backoff) ──┐
+//!                      └────────────────────────────────────┘──▶ at last quarantined
+//! ```
+//!
+//! This room knows nothing of orders or messages: it keeps, claims and settles.
+
+mod store;
+
+pub use store::{ClaimedEvent, Conflict, NewEvent, claim, conflicts, mark_pending, postpone, put, quarantine, settle};
+
+/// Where an event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Acknowledged; its order is not yet written.
+    Pending,
+    /// Its facts are in its order.
+    Processed,
+    /// Nothing in it concerns an order.
+    Ignored,
+    /// It cannot be used; a person may replay it after a fix.
+    Quarantined,
+}
+
+impl State {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processed => "processed",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The SQL of the inbox. Statements take whole batches, sorted by key, so that concurrent writers never deadlock.
+
+use super::State;
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// An event to be stored.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// `stripe`, `github`, `shop` or `stripe_api`.
+    pub source: &'static str,
+    /// Connected account; empty is our own.
+    pub account: String,
+    /// The sender's id.
+    pub event_id: String,
+    /// Real money or a test.
+    pub livemode: bool,
+    /// The sender's event type.
+    pub event_type: String,
+    /// The sender's rendering.
+    pub api_version: Option<String>,
+    /// Unix seconds, by the sender.
+    pub created: Option<i64>,
+    /// The object that it is about.
+    pub object_id: Option<String>,
+    /// Where it stands once stored.
+    pub state: State,
+    /// Why, where it is ignored or quarantined.
+    pub reason: Option<String>,
+    /// When its last byte came.
+    pub received_at: DateTime<Utc>,
+    /// The bytes as signed.
+    pub body: Vec<u8>,
+}
+
+impl NewEvent {
+    /// What tells duplicates apart.
+    pub fn key(&self) -> (&str, &str, &str) {
+        (&self.source[..], &self.account, &self.event_id)
+    }
+
+    fn crc(&self) -> i64 {
+        i64::from(crc32fast::hash(&self.body))
+    }
+}
+
+#[derive(QueryableByName)]
+struct Stored {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    source: String,
+    #[diesel(sql_type = Text)]
+    account: String,
+    #[diesel(sql_type = Text)]
+    event_id: String,
+}
+
+/// Stores `events` (sorted by key, each key once) with their bytes; gives the row id of each that was new.
+pub fn put(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Option<i64>>> {
+    let stored = insert_events(conn, events)?;
+    let ids: HashMap<_, _> = stored.iter().map(|s| ((&s.source[..], &s.account[..], &s.event_id[..]), s.id)).collect();
+    let ids: Vec<_> = events.iter().map(|event| ids.get(&event.key()).copied()).collect();
+    insert_payloads(conn, events.iter().zip(&ids).filter_map(|(event, id)| Some(((*id)?, &event.body[..]))))?;
+    let pending = events.iter().zip(&ids).filter(|(event, _)| event.state == State::Pending).filter_map(|(_, id)| *id);
+    insert_pending(conn, &pending.collect::<Vec<_>>(), "not yet tried")?;
+    Ok(ids)
+}
+
+fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Stored>> {
+    fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
+        events.iter().map(|event| of(event)).collect()
+    }
+    sql_query(
+        "INSERT INTO events (source, account, event_id, livemode, type, api_version, created, object_id, body_crc32, state, reason, received_at) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (source, account, event_id) DO NOTHING RETURNING id, source, account, event_id",
+    )
+    .bind::<Array<Text>, _>(column(events, |e| e.source))
+    .bind::<Array<Text>, _>(column(events, |e| &e.account))
+    .bind::<Array<Text>, _>(column(events, |e| &e.event_id))
+    .bind::<Array<Bool>, _>(column(events, |e| e.livemode))
+    .bind::<Array<Text>, _>(column(events, |e| &e.event_type))
+    .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.api_version.as_deref()))
+    .bind::<Array<Nullable<BigInt>>, _>(column(events, |e| e.created))
+    .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.object_id.as_deref()))
+    .bind::<Array<BigInt>, _>(column(events, NewEvent::crc))
+    .bind::<Array<Text>, _>(column(events, |e| e.state.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.reason.as_deref()))
+    .bind::<Array<Timestamptz>, _>(column(events, |e| e.received_at))
+    .load(conn)
+}
+
+fn insert_payloads<'a>(conn: &mut PgConnection, new: impl Iterator<Item = (i64, &'a [u8])>) -> QueryResult<()> {
+    let (ids, bodies): (Vec<i64>, Vec<&[u8]>) = new.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql_query("INSERT INTO payloads (event, body) SELECT * FROM UNNEST($1, $2)")
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<Binary>, _>(bodies)
+        .execute(conn)
+        .map(drop)
+}
+
+fn insert_pending(conn: &mut PgConnection, ids: &[i64], error: &str) -> QueryResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql_query("INSERT INTO pending (event, last_error) SELECT id, $2 FROM UNNEST($1) AS new (id) ON CONFLICT (event) DO NOTHING")
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Text, _>(error)
+        .execute(conn)
+        .map(drop)
+}
+
+/// Leaves events that were just stored as processed to the workers.
+pub fn mark_pending(conn: &mut PgConnection, ids: &[i64], why: &str) -> QueryResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql_query("UPDATE events SET state = 'pending' WHERE id = ANY($1)").bind::<Array<BigInt>, _>(ids).execute(conn)?;
+    insert_pending(conn, ids, why)
+}
+
+/// The same id with another body.
+#[derive(Debug, QueryableByName)]
+pub struct Conflict {
+    /// The sender's id.
+    #[diesel(sql_type = Text)]
+    pub event_id: String,
+    /// Connected account; empty is our own.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+}
+
+/// Which of `duplicates` differ from what is stored under their key, at an equal API version.
+pub fn conflicts(conn: &mut PgConnection, duplicates: &[&NewEvent]) -> QueryResult<Vec<Conflict>> {
+    if duplicates.is_empty() {
+        return Ok(Vec::new());
+    }
+    sql_query(
+        "SELECT e.event_id, e.account FROM UNNEST($1, $2, $3, $4, $5) AS new (source, account, event_id, api_version, crc) \
+         JOIN events e ON (e.source, e.account, e.event_id) = (new.source, new.account, new.event_id) \
+         WHERE e.body_crc32 <> new.crc AND e.api_version IS NOT DISTINCT FROM new.api_version",
+    )
+    .bind::<Array<Text>, _>(duplicates.iter().map(|e| e.source).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.account).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.event_id).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(duplicates.iter().map(|e| e.api_version.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(duplicates.iter().map(|e| e.crc()).collect::<Vec<_>>())
+    .load(conn)
+}
+
+/// A pending event in a worker's hands.
+#[derive(Debug, QueryableByName)]
+pub struct ClaimedEvent {
+    /// Its row.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// `stripe`, `github`, `shop` or `stripe_api`.
+    #[diesel(sql_type = Text)]
+    pub source: String,
+    /// Connected account; empty is our own.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// Real money or a test.
+    #[diesel(sql_type = Bool)]
+    pub livemode: bool,
+    /// The sender's id.
+    #[diesel(sql_type = Text)]
+    pub event_id: String,
+    /// How often it was claimed before.
+    #[diesel(sql_type = Integer)]
+    pub tries: i32,
+    /// The bytes as signed.
+    #[diesel(sql_type = Binary)]
+    pub body: Vec<u8>,
+}
+
+/// Claims the oldest due events for `lease_seconds` of the database's clock.
+pub fn claim(conn: &mut PgConnection, token: Uuid, limit: i32, lease_seconds: i32) -> QueryResult<Vec<ClaimedEvent>> {
+    sql_query(
+        "WITH due AS (SELECT event FROM pending WHERE next_at <= now() ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
+         claimed AS (UPDATE pending p SET lease = $2, tries = p.tries + 1, next_at = now() + make_interval(secs => $3) \
+                     FROM due WHERE p.event = due.event RETURNING p.event, p.tries - 1 AS tries) \
+         SELECT e.id, e.source, e.account, e.livemode, e.event_id, claimed.tries, payloads.body \
+         FROM claimed JOIN events e ON e.id = claimed.event JOIN payloads ON payloads.event = e.id ORDER BY e.id",
+    )
+    .bind::<Integer, _>(limit)
+    .bind::<diesel::sql_types::Uuid, _>(token)
+    .bind::<Integer, _>(lease_seconds)
+    .load(conn)
+}
+
+/// Marks claimed events as processed, where `token` still holds them.
+pub fn settle(conn: &mut PgConnection, token: Uuid, ids: &[i64]) -> QueryResult<usize> {
+    finish(conn, token, ids, State::Processed, None)
+}
+
+/// Gives a claimed event up, where `token` still holds it.
+pub fn quarantine(conn: &mut PgConnection, token: Uuid, id: i64, reason: &str) -> QueryResult<usize> {
+    finish(conn, token, &[id], State::Quarantined, Some(reason))
+}
+
+fn finish(conn: &mut PgConnection, token: Uuid, ids: &[i64], state: State, reason: Option<&str>) -> QueryResult<usize> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    sql_query(
+        "WITH done AS (DELETE FROM pending WHERE event = ANY($1) AND lease = $2 RETURNING event) \
+         UPDATE events SET state = $3, reason = $4 FROM done WHERE events.id = done.event",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<diesel::sql_types::Uuid, _>(token)
+    .bind::<Text, _>(state.as_str())
+    .bind::<Nullable<Text>, _>(reason)
+    .execute(conn)
+}
+
+/// Puts a claimed event off, where `token` still holds it.
+pub fn postpone(conn: &mut PgConnection, token: Uuid, id: i64, seconds: i32, why: &str) -> QueryResult<usize> {
+    sql_query(
+        "UPDATE pending SET lease = NULL, next_at = now() + make_interval(secs => $3), last_error = $4 WHERE event = $1 AND lease = $2",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<diesel::sql_types::Uuid, _>(token)
+    .bind::<Integer, _>(seconds)
+    .bind::<Text, _>(why)
+    .execute(conn)
+}
