@@ -27,7 +27,7 @@ CREATE TABLE orders (
     CHECK (merged_into IS NOT NULL OR (status = 'review') = (cardinality(review_reasons) > 0))
 ) WITH (fillfactor = 60);
 ALTER TABLE orders ALTER COLUMN facts SET COMPRESSION lz4;
-CREATE UNIQUE INDEX orders_reference ON orders (reference, account, livemode, source) WHERE merged_into IS NULL;
+CREATE INDEX orders_reference ON orders (reference);
 
 COMMENT ON TABLE orders IS 'One row an order: a pure function of the set of its events (facts), written under its row lock.';
 COMMENT ON COLUMN orders.id IS 'Our own id; rows are locked in its order.';

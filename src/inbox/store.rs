@@ -197,17 +197,8 @@ pub fn claim(conn: &mut PgConnection, token: Uuid, limit: i32, lease_seconds: i3
     .load(conn)
 }
 
-/// Marks claimed events as processed, where `token` still holds them.
-pub fn settle(conn: &mut PgConnection, token: Uuid, ids: &[i64]) -> QueryResult<usize> {
-    finish(conn, token, ids, State::Processed, None)
-}
-
-/// Gives a claimed event up, where `token` still holds it.
-pub fn quarantine(conn: &mut PgConnection, token: Uuid, id: i64, reason: &str) -> QueryResult<usize> {
-    finish(conn, token, &[id], State::Quarantined, Some(reason))
-}
-
-fn finish(conn: &mut PgConnection, token: Uuid, ids: &[i64], state: State, reason: Option<&str>) -> QueryResult<usize> {
+/// Ends the wait of claimed events, where `token` still holds them. `reason` says why they are ignored or quarantined.
+pub fn settle(conn: &mut PgConnection, token: Uuid, ids: &[i64], state: State, reason: Option<&str>) -> QueryResult<usize> {
     if ids.is_empty() {
         return Ok(0);
     }

@@ -1,0 +1,225 @@
+//! What a batch does to the orders that it touches: computed purely, one cluster at a time.
+//!
+//! A cluster is a set of locked orders and of new facts that share references. Everything known of it is pooled and
+//! grouped anew by the law; each group is then written back to the order that had it. In the common case that is one
+//! order and one group. Where a new label or link joins orders, the lesser retires; where it parts them, references move.
+
+use super::facts::{Facts, Group, Name, ReferenceKind};
+use super::order::Order;
+use super::store::{Locked, Move, Scope, Scoped, Written};
+use super::{Settings, due};
+use crate::notices::{Notice, Wait};
+use crate::outbox::{self, MessageKind, NewMessage};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Orders and facts that share references.
+pub struct Cluster<'a> {
+    /// Whose they are.
+    pub scope: Scope,
+    /// The row of an order that is not there yet.
+    pub home: Uuid,
+    /// The rows that are.
+    pub orders: Vec<Locked>,
+    /// What was received.
+    pub incoming: Vec<&'a Facts>,
+}
+
+/// What is to be written, of one cluster or of many.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Orders, new and changed.
+    pub writes: Vec<Written>,
+    /// Orders that another took over.
+    pub retired: Vec<(Uuid, Uuid)>,
+    /// References that change hands.
+    pub moves: Vec<Move>,
+    /// Messages that became due.
+    pub messages: Vec<NewMessage>,
+    /// Dedupe keys of messages that need wait no longer.
+    pub end_waits: Vec<String>,
+    /// Orders that went into review.
+    pub holds: Vec<Uuid>,
+    /// Orders that came out of it.
+    pub releases: Vec<Uuid>,
+    /// Names of one payment under which several messages may have been queued.
+    pub same: Vec<Vec<String>>,
+    /// Messages that belong to another order now.
+    pub rehomed: Vec<(String, Uuid)>,
+}
+
+impl Plan {
+    /// Adds what another cluster needs.
+    pub fn extend(&mut self, other: Self) {
+        self.writes.extend(other.writes);
+        self.retired.extend(other.retired);
+        self.moves.extend(other.moves);
+        self.messages.extend(other.messages);
+        self.end_waits.extend(other.end_waits);
+        self.holds.extend(other.holds);
+        self.releases.extend(other.releases);
+        self.same.extend(other.same);
+        self.rehomed.extend(other.rehomed);
+    }
+}
+
+/// Computes what `cluster` needs.
+///
+/// # Errors
+/// Says why the cluster's orders cannot be computed.
+pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> {
+    let before = Before::of(&cluster.orders)?;
+    let mut pool = before.pool();
+    cluster.incoming.iter().for_each(|facts| pool.merge(facts));
+    let groups = assign(cluster, &before, pool.groups());
+
+    let mut plan = Plan::default();
+    let mut after = BTreeMap::new();
+    for (id, group) in groups {
+        let known = before.orders.get(&id);
+        if known.is_some_and(|known| known.facts == group.facts && known.name == name(&group)) {
+            after.insert(id, group);
+            continue;
+        }
+        let order = Order::derive(&group.name, &group.facts);
+        tell(&mut plan, settings, &before, id, &order, &group.facts);
+        plan.writes.push(Written { id, scope: cluster.scope.clone(), order, facts: group.facts.clone() });
+        after.insert(id, group);
+    }
+    if before.orders.keys().ne(after.keys()) || after.len() > 1 {
+        rearrange(&mut plan, cluster, &before, &after);
+    }
+    Ok(plan)
+}
+
+/// The locked orders as they were.
+struct Before<'a> {
+    orders: BTreeMap<Uuid, Known<'a>>,
+    owed: BTreeMap<String, Notice>,
+}
+
+struct Known<'a> {
+    name: &'a str,
+    facts: &'a Facts,
+    in_review: bool,
+}
+
+impl<'a> Before<'a> {
+    fn of(locked: &'a [Locked]) -> Result<Self, String> {
+        let (mut orders, mut owed) = (BTreeMap::new(), BTreeMap::new());
+        for row in locked {
+            let facts = row.facts.as_ref().map_err(Clone::clone)?;
+            let order = Order::derive(&Name::Object(row.reference.clone()), facts);
+            owed.extend(owed_by(facts, &order));
+            orders.insert(row.id, Known { name: &row.reference, facts, in_review: order.in_review() });
+        }
+        Ok(Self { orders, owed })
+    }
+
+    fn pool(&self) -> Facts {
+        let mut orders = self.orders.values();
+        let mut pool = orders.next().map(|known| known.facts.clone()).unwrap_or_default();
+        orders.for_each(|known| pool.merge(known.facts));
+        pool
+    }
+}
+
+fn name(group: &Group) -> &str {
+    match &group.name {
+        Name::Label(name) | Name::Object(name) => name,
+    }
+}
+
+/// The mails that `facts` owe: a missing address delays only the mail, so it is owed once the address is known.
+fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Notice)> {
+    if order.customer_email.is_none() {
+        return Vec::new();
+    }
+    let mails = due(facts).into_iter().filter(|notice| outbox::customer_mail(notice.kind));
+    mails.map(|notice| (notice.key.clone(), notice)).collect()
+}
+
+/// Gives each group a row: the one that bears its name, else one that had some of it, else a new one.
+fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec<(Uuid, Group)> {
+    let mut free: BTreeMap<Uuid, &Known<'_>> = before.orders.iter().map(|(id, known)| (*id, known)).collect();
+    let mut named = Vec::new();
+    for group in groups {
+        let id = free.iter().find(|(_, known)| known.name == name(&group)).map(|(id, _)| *id);
+        id.map(|id| free.remove(&id));
+        named.push((id, group));
+    }
+    let mut home = Some(cluster.home);
+    let row = |(id, group): (Option<Uuid>, Group)| {
+        let id = id.or_else(|| {
+            let references = group.facts.references();
+            let had = free.iter().find(|(_, known)| !known.facts.references().is_disjoint(&references)).map(|(id, _)| *id);
+            had.inspect(|id| drop(free.remove(id)))
+        });
+        let id = id.or_else(|| home.take_if(|home| !before.orders.contains_key(home)));
+        (id.unwrap_or_else(Uuid::now_v7), group)
+    };
+    named.into_iter().map(row).collect()
+}
+
+/// Queues what became due, and lets go or holds back what waits.
+fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, facts: &Facts) {
+    let held = order.in_review();
+    for (key, notice) in owed_by(facts, order) {
+        match before.owed.get(&key) {
+            None => plan.messages.push(message(notice.clone(), id, held, settings)),
+            Some(earlier) if earlier.wait.is_some() && notice.wait.is_none() => plan.end_waits.push(key.clone()),
+            Some(_) => {}
+        }
+        let names: Vec<_> = std::iter::once(key).chain(notice.also).collect();
+        if names.iter().filter(|name| before.owed.contains_key(*name)).count() > 1 {
+            plan.same.push(names);
+        }
+    }
+    match before.orders.get(&id).map(|known| known.in_review) {
+        Some(false) if held => plan.holds.push(id),
+        Some(true) if !held => plan.releases.push(id),
+        _ => {}
+    }
+}
+
+fn message(notice: Notice, order: Uuid, held: bool, settings: &Settings) -> NewMessage {
+    let delay_seconds = notice.wait.map_or(0, |wait| match wait {
+        Wait::Reference | Wait::RefundObject => settings.grace_seconds,
+    });
+    NewMessage {
+        kind: MessageKind::Email,
+        notice: notice.kind,
+        dedupe_key: notice.key,
+        also: notice.also,
+        order_id: Some(order),
+        about: notice.about,
+        delay_seconds,
+        waiting: notice.wait.is_some(),
+        held,
+    }
+}
+
+/// Orders were joined or parted: references and messages follow their facts, rows without facts retire.
+fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after: &BTreeMap<Uuid, Group>) {
+    let names: BTreeSet<&str> = after.values().map(name).collect();
+    let mut owners: Vec<Uuid> = before.orders.keys().copied().collect();
+    owners.push(cluster.home);
+    for (to, group) in after {
+        for reference in group.facts.references() {
+            // A label that lost names the order that won it, unless some other order of the pool bears it.
+            let elsewhere = reference.kind == ReferenceKind::Label && reference.value != name(group) && names.contains(&reference.value[..]);
+            if !elsewhere {
+                let scoped = Scoped { reference, scope: cluster.scope.clone() };
+                let leave = owners.iter().filter(|from| *from != to);
+                plan.moves.extend(leave.map(|from| Move { reference: scoped.clone(), from: *from, to: *to }));
+            }
+        }
+        let order = Order::derive(&group.name, &group.facts);
+        plan.rehomed.extend(owed_by(&group.facts, &order).into_iter().map(|(key, _)| (key, *to)));
+    }
+    for (id, known) in before.orders.iter().filter(|(id, _)| !after.contains_key(*id)) {
+        let references = known.facts.references();
+        let heir = after.iter().find(|(_, group)| !group.facts.references().is_disjoint(&references)).or_else(|| after.iter().next());
+        plan.retired.extend(heir.map(|(heir, _)| (*id, *heir)));
+    }
+}
