@@ -1,0 +1,88 @@
+//! The writer: one batch, one commit, then the answers.
+//!
+//! Whoever has a verified event (`http`, later `sync`) submits it and waits for its answer. *One* thread takes all that
+//! waits, stores it, brings the orders up to date, queues their messages, commits, and only then answers each. There
+//! is no other way into the inbox.
+//!
+//! Invariants: an event is answered as stored only after its commit; the queue is bounded; what cannot be written now
+//! is answered [`Answer::Unavailable`], never dropped silently. A writer that is stuck in the database is abandoned by
+//! the watchdog and replaced, with a connection of its own.
+
+mod batch;
+mod writer;
+
+use crate::inbox::NewEvent;
+use crate::orders::Facts;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use tokio::sync::oneshot;
+
+pub use writer::Writer;
+
+/// Events that may wait for the writer. Their bytes are bounded by whoever reads them.
+const QUEUE: usize = 4096;
+
+/// A verified event, and what it says of an order.
+#[derive(Debug)]
+pub struct Submission {
+    /// To be stored.
+    pub event: NewEvent,
+    /// To be merged into its order; `None` where it is ignored, quarantined or left to the workers.
+    pub facts: Option<Facts>,
+}
+
+/// What became of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Stored, and committed.
+    Accepted,
+    /// It had been stored before.
+    Duplicate,
+    /// Not stored; try again.
+    Unavailable,
+}
+
+struct Job {
+    submission: Submission,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// The queue has no room.
+#[derive(Debug, thiserror::Error)]
+#[error("the ingest queue is full")]
+pub struct Full;
+
+/// The way in.
+#[derive(Clone)]
+pub struct Intake {
+    queue: SyncSender<Job>,
+    depth: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Intake {
+    /// A way in, and the writer that empties it. `wake` is called after a commit that left work to the workers.
+    pub fn new(database_url: &str, settings: crate::orders::Settings, wake: impl Fn() + Send + Sync + 'static) -> (Self, Writer) {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let depth = Arc::default();
+        let intake = Self { queue, depth: Arc::clone(&depth) };
+        (intake, Writer::start(database_url, settings, jobs, depth, Arc::new(wake)))
+    }
+
+    /// Hands `submission` to the writer. The answer comes when its batch is committed; a caller that stops waiting
+    /// before its job was taken takes it back.
+    pub fn submit(&self, submission: Submission) -> Result<oneshot::Receiver<Answer>, Full> {
+        let (reply, answer) = oneshot::channel();
+        match self.queue.try_send(Job { submission, reply }) {
+            Ok(()) => {
+                self.depth.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok(answer)
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Full),
+        }
+    }
+
+    /// How many submissions wait.
+    pub fn depth(&self) -> usize {
+        self.depth.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
