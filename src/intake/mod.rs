@@ -9,17 +9,20 @@
 //! the watchdog and replaced, with a connection of its own.
 
 mod batch;
+mod budget;
 mod writer;
 
 use crate::inbox::NewEvent;
 use crate::orders::Facts;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use tokio::sync::oneshot;
 
+pub use budget::{Budget, Permit};
 pub use writer::Writer;
 
-/// Events that may wait for the writer. Their bytes are bounded by whoever reads them.
+/// Events that may wait for the writer; their bytes are bounded by [`Budget`].
 const QUEUE: usize = 4096;
 
 /// A verified event, and what it says of an order.
@@ -29,6 +32,8 @@ pub struct Submission {
     pub event: NewEvent,
     /// To be merged into its order; `None` where it is ignored, quarantined or left to the workers.
     pub facts: Option<Facts>,
+    /// The room that its bytes take.
+    pub permit: Permit,
 }
 
 /// What became of a submission.
@@ -56,33 +61,46 @@ pub struct Full;
 #[derive(Clone)]
 pub struct Intake {
     queue: SyncSender<Job>,
-    depth: Arc<std::sync::atomic::AtomicUsize>,
+    depth: Arc<AtomicUsize>,
+    abandoned: Arc<AtomicUsize>,
 }
 
 impl Intake {
     /// A way in, and the writer that empties it. `wake` is called after a commit that left work to the workers.
     pub fn new(database_url: &str, settings: crate::orders::Settings, wake: impl Fn() + Send + Sync + 'static) -> (Self, Writer) {
         let (queue, jobs) = sync_channel(QUEUE);
-        let depth = Arc::default();
-        let intake = Self { queue, depth: Arc::clone(&depth) };
-        (intake, Writer::start(database_url, settings, jobs, depth, Arc::new(wake)))
+        let (depth, abandoned) = (Arc::default(), Arc::default());
+        let intake = Self { queue, depth: Arc::clone(&depth), abandoned: Arc::clone(&abandoned) };
+        let gauges = writer::Gauges { depth, abandoned };
+        (intake, Writer::start(database_url, settings, jobs, gauges, Arc::new(wake)))
     }
 
     /// Hands `submission` to the writer. The answer comes when its batch is committed; a caller that stops waiting
     /// before its job was taken takes it back.
     pub fn submit(&self, submission: Submission) -> Result<oneshot::Receiver<Answer>, Full> {
         let (reply, answer) = oneshot::channel();
+        self.depth.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(Job { submission, reply }) {
-            Ok(()) => {
-                self.depth.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                Ok(answer)
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.depth.fetch_sub(1, Ordering::Relaxed);
+                Err(Full)
             }
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Full),
         }
+    }
+
+    /// How many writers are left behind in the database.
+    pub fn abandoned(&self) -> usize {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// No writer gets on: as many as there may be are left behind.
+    pub fn is_stuck(&self) -> bool {
+        self.abandoned() >= writer::MAX_ABANDONED
     }
 
     /// How many submissions wait.
     pub fn depth(&self) -> usize {
-        self.depth.load(std::sync::atomic::Ordering::Relaxed)
+        self.depth.load(Ordering::Relaxed)
     }
 }

@@ -4,7 +4,7 @@ use super::{Answer, Job, Submission, batch};
 use crate::db;
 use crate::orders::Settings;
 use diesel::pg::PgConnection;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 8 << 20;
 /// A batch that runs longer is stuck.
 const STUCK: Duration = Duration::from_secs(2);
 /// So many stuck writers may wait for their database; more would not help it.
-const MAX_ABANDONED: usize = 3;
+pub(super) const MAX_ABANDONED: usize = 3;
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -27,18 +27,26 @@ pub struct Writer {
     watchdog: Option<thread::JoinHandle<()>>,
 }
 
+/// What others may read of it.
+pub(super) struct Gauges {
+    /// Submissions that wait.
+    pub depth: Arc<AtomicUsize>,
+    /// Stuck writers that have not come back.
+    pub abandoned: Arc<AtomicUsize>,
+}
+
 struct Shared {
     database_url: String,
     settings: Settings,
     jobs: Mutex<Receiver<Job>>,
-    depth: Arc<AtomicUsize>,
+    gauges: Gauges,
     wake: Arc<dyn Fn() + Send + Sync>,
     started: Instant,
     /// Which writer is the current one; a lesser one ends after its batch.
     generation: AtomicU64,
     /// When the current writer's batch began, in milliseconds since `started`; -1 between batches.
-    busy_since: AtomicI64,
-    abandoned: AtomicUsize,
+    busy_since: AtomicBool, AtomicI64,
+    closing: AtomicBool,
     ended: Mutex<bool>,
     end: Condvar,
 }
@@ -48,19 +56,19 @@ impl Writer {
         database_url: &str,
         settings: Settings,
         jobs: Receiver<Job>,
-        depth: Arc<AtomicUsize>,
+        gauges: Gauges,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         let shared = Arc::new(Shared {
             database_url: database_url.to_owned(),
             settings,
             jobs: Mutex::new(jobs),
-            depth,
+            gauges,
             wake,
             started: Instant::now(),
             generation: AtomicU64::new(0),
             busy_since: AtomicI64::new(-1),
-            abandoned: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
             ended: Mutex::new(false),
             end: Condvar::new(),
         });
@@ -70,16 +78,12 @@ impl Writer {
         Self { shared, watchdog: watchdog.inspect_err(|error| log::error!(error:% = error; "no watchdog")).ok() }
     }
 
-    /// Waits until all that was submitted is answered. Every [`super::Intake`] must be dropped before, or it waits for that.
+    /// Waits until all that was submitted is answered. What is submitted from now on may not be taken.
     pub fn stop(mut self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
         if let Some(watchdog) = self.watchdog.take() {
             drop(watchdog.join());
         }
-    }
-
-    /// How many stuck writers were left behind and have not come back.
-    pub fn abandoned(&self) -> usize {
-        self.shared.abandoned.load(Ordering::Relaxed)
     }
 }
 
@@ -98,8 +102,8 @@ fn watch(shared: &Arc<Shared>) {
         (ended, _) = shared.end.wait_timeout(ended, WATCH).unwrap_or_else(PoisonError::into_inner);
         let busy_since = shared.busy_since.load(Ordering::SeqCst);
         let stuck = busy_since >= 0 && shared.millis() - busy_since > i64::try_from(STUCK.as_millis()).unwrap_or(i64::MAX);
-        if stuck && shared.abandoned.load(Ordering::SeqCst) < MAX_ABANDONED {
-            shared.abandoned.fetch_add(1, Ordering::SeqCst);
+        if stuck && shared.gauges.abandoned.load(Ordering::SeqCst) < MAX_ABANDONED {
+            shared.gauges.abandoned.fetch_add(1, Ordering::SeqCst);
             shared.busy_since.store(-1, Ordering::SeqCst);
             let generation = shared.generation.fetch_add(1, Ordering::SeqCst) + 1;
             log::error!(generation = generation; "the writer is stuck in the database; starting another");
@@ -122,6 +126,7 @@ impl Shared {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let first = match jobs.recv_timeout(WATCH) {
             Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) if self.closing.load(Ordering::SeqCst) => return None,
             Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => return None,
         };
@@ -131,7 +136,7 @@ impl Shared {
             bytes += job.submission.event.body.len();
             batch.push(job);
         }
-        self.depth.fetch_sub(batch.len(), Ordering::Relaxed);
+        self.gauges.depth.fetch_sub(batch.len(), Ordering::Relaxed);
         // Who has stopped waiting has been answered 503 already, or has hung up: its sender tries again.
         batch.retain(|job| !job.reply.is_closed());
         Some(batch)
@@ -150,7 +155,7 @@ fn write_on(shared: &Arc<Shared>, generation: u64) {
             write_batch(shared, generation, &mut conn, jobs);
         }
     }
-    shared.abandoned.fetch_sub(1, Ordering::SeqCst);
+    shared.gauges.abandoned.fetch_sub(1, Ordering::SeqCst);
     log::warn!(generation = generation; "an abandoned writer came back and ended");
 }
 

@@ -1,0 +1,3 @@
+//! What programs ask, in JSON, behind `API_TOKEN`.
+
+pub mod orders;

@@ -1,0 +1,47 @@
+//! Is it alive, can it work, what has it done.
+
+use super::State;
+use crate::db;
+use actix_web::http::header::ContentType;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+use std::time::Duration;
+
+/// The process answers.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// Database, schema and writer are ready for events; 503 with what is not.
+pub async fn readyz(state: web::Data<State>) -> HttpResponse {
+    let pool = state.pool.clone();
+    let check = web::block(move || {
+        let mut conn = pool.get().map_err(|_| "database")?;
+        match db::is_writable(&mut conn) {
+            Ok(true) => db::check_schema(&mut conn).map_err(|_| "schema"),
+            Ok(false) | Err(_) => Err("database"),
+        }
+    });
+    let failing = match tokio::time::timeout(Duration::from_secs(2), check).await {
+        Ok(Ok(Ok(()))) if state.intake.is_stuck() => Some("writer"),
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(what))) => Some(what),
+        Ok(Err(_)) | Err(_) => Some("database"),
+    };
+    match failing {
+        None => HttpResponse::Ok().json(json!({ "status": "ready" })),
+        Some(what) => HttpResponse::ServiceUnavailable().json(json!({ "status": "not_ready", "failing": what })),
+    }
+}
+
+/// For Prometheus.
+pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+    let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    state.metrics.queue_depth.set(gauge(state.intake.depth()));
+    state.metrics.bytes_in_flight.set(gauge(state.budget.used()));
+    state.metrics.writers_abandoned.set(gauge(state.intake.abandoned()));
+    match state.metrics.render() {
+        Ok(text) => HttpResponse::Ok().content_type(ContentType::plaintext()).body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}

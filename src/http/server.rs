@@ -1,0 +1,139 @@
+//! Putting the receiver together, and taking it apart in the right sequence.
+
+use super::deadline::DeadlineStream;
+use super::{State, routes};
+use crate::config::{Config, ReferenceFrom};
+use crate::db::{self, DbPool};
+use crate::intake::{Budget, Intake, Writer};
+use crate::metrics::Metrics;
+use crate::orders::{LabelSource, Labelling, Settings};
+use crate::outbox::Outbox;
+use crate::worker;
+use actix_http::HttpService;
+use actix_rt::net::TcpStream;
+use actix_server::ServerHandle;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::AppConfig;
+use anyhow::Context;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Bodies in memory at once, unverified ones included, in bytes.
+const IN_FLIGHT: usize = 64 << 20;
+/// An idle connection is kept this long for its next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Requests in hand get this long to finish when the server stops, in seconds.
+const DRAIN_SECONDS: u64 = 20;
+/// Connections for the API and the workers.
+const POOL: u32 = 8;
+
+/// A receiver that is ready to run.
+pub struct Server {
+    listener: TcpListener,
+    state: State,
+    writer: Writer,
+    settings: Settings,
+    outbox: Arc<Outbox>,
+    wake: Arc<Notify>,
+    workers: bool,
+}
+
+/// Stops a running receiver from anywhere.
+#[derive(Clone)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: ServerHandle,
+}
+
+impl Running {
+    /// Ends [`Server::run`]: requests in hand are answered first.
+    pub async fn stop(&self) {
+        self.server.stop(true).await;
+    }
+}
+
+/// How orders are read from events, by the configuration.
+pub fn settings(config: &Config) -> Settings {
+    let from = config.orders.reference_from.iter().map(|from| match from {
+        ReferenceFrom::Metadata => LabelSource::Metadata,
+        ReferenceFrom::ClientReferenceId => LabelSource::ClientReferenceId,
+    });
+    Settings {
+        labelling: Labelling { metadata_key: config.orders.metadata_key.clone(), from: from.collect() },
+        grace_seconds: i32::try_from(config.orders.confirm_grace.as_secs()).unwrap_or(i32::MAX),
+    }
+}
+
+/// The outbox, by the configuration.
+pub fn outbox(config: &Config, pool: DbPool) -> anyhow::Result<Outbox> {
+    Outbox::new(pool, &config.mail)
+}
+
+impl Server {
+    /// Checks the schema, renders the templates, binds the port and starts the writer. `workers` says whether this
+    /// process also works on what is left over.
+    pub fn build(config: Config, workers: bool) -> anyhow::Result<Self> {
+        let url = config.database_url.expose();
+        db::check_schema(&mut db::connect(url)?)?;
+        let pool = db::pool(url, POOL);
+        let outbox = Arc::new(outbox(&config, pool.clone())?);
+        let address = (&config.host[..], config.port);
+        let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+        let (settings, wake) = (settings(&config), Arc::new(Notify::new()));
+        let waker = Arc::clone(&wake);
+        let (intake, writer) = Intake::new(url, settings.clone(), move || waker.notify_waiters());
+        let labelling = Arc::new(settings.labelling.clone());
+        let state =
+            State { config: Arc::new(config), labelling, pool, intake, budget: Budget::new(IN_FLIGHT), metrics: Metrics::default() };
+        Ok(Self { listener, state, writer, settings, outbox, wake, workers })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until it is stopped through the handle that `started` is given, or by SIGTERM or SIGINT; then answers
+    /// what is in hand, writes what was submitted, ends the workers' steps, and returns.
+    pub async fn run(self, started: impl FnOnce(Running)) -> anyhow::Result<()> {
+        let address = self.address()?;
+        let (stop, stopped) = watch::channel(false);
+        let work = worker::run(self.state.pool.clone(), self.settings.clone(), self.outbox, self.wake, stopped);
+        let work = self.workers.then(|| actix_rt::spawn(work));
+        let server = listen(self.listener, self.state)?;
+        started(Running { address, server: server.handle() });
+        server.await.context("the HTTP server failed")?;
+        let writer = self.writer;
+        tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
+        stop.send_replace(true);
+        if let Some(work) = work {
+            work.await.context("a worker failed")?;
+        }
+        Ok(())
+    }
+}
+
+fn listen(listener: TcpListener, state: State) -> anyhow::Result<actix_server::Server> {
+    let deadline = state.config.read_deadline;
+    let service = move || {
+        let state = state.clone();
+        let app = App::new().configure(move |config| routes::table(config, state));
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(deadline)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(move |stream: TcpStream| async move {
+            // Answers are small; waiting for more to send would only delay them.
+            stream.set_nodelay(true).map_err(actix_http::error::DispatchError::Io)?;
+            let peer = stream.peer_addr().ok();
+            Ok((DeadlineStream::new(stream, deadline), peer))
+        })
+        .and_then(http)
+    };
+    let server = actix_server::Server::build().shutdown_timeout(DRAIN_SECONDS);
+    Ok(server.listen("ringup", listener, service)?.run())
+}

@@ -1,0 +1,160 @@
+//! `POST /webhooks/stripe`: read, verify, take the facts, hand over, answer after the commit.
+
+use super::error::HttpError;
+use super::{State, body};
+use crate::config::Mode;
+use crate::inbox::{self, NewEvent};
+use crate::intake::{Answer, Permit, Submission};
+use crate::metrics::{Received, SecretUsed};
+use crate::orders::{self, Facts, Taken};
+use crate::source::signature::{self, Rejection};
+use crate::source::stripe::{self, Event, storable_id};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::Utc;
+use serde_json::json;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+/// Largest body that Stripe's events may have, in bytes.
+const STRIPE_LIMIT: usize = 1 << 20;
+const SIGNATURE: &str = "stripe-signature";
+
+/// The receiver of Stripe's events.
+pub async fn stripe(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> Result<HttpResponse, HttpError> {
+    let answer = receive(&request, payload, &state).await;
+    let label = match &answer {
+        Ok(accepted) => accepted.status,
+        Err(error) => error.code,
+    };
+    state.metrics.received.get_or_create(&Received { source: "stripe", answer: label }).inc();
+    answer.map(|accepted| accepted.response())
+}
+
+struct Accepted {
+    status: &'static str,
+    reason: Option<String>,
+}
+
+impl Accepted {
+    fn response(self) -> HttpResponse {
+        match self.reason {
+            Some(reason) => HttpResponse::Ok().json(json!({ "status": self.status, "reason": reason })),
+            None => HttpResponse::Ok().json(json!({ "status": self.status })),
+        }
+    }
+}
+
+async fn receive(request: &HttpRequest, payload: web::Payload, state: &State) -> Result<Accepted, HttpError> {
+    let deadline = state.config.read_deadline;
+    let (body, permit) = body::read(request, payload, STRIPE_LIMIT, deadline, &state.budget).await?;
+    let complete = Instant::now();
+    verify(request, &body, state)?;
+    let submission = admit(body, permit, state)?;
+    let ignored = (submission.event.state == inbox::State::Ignored).then(|| submission.event.reason.clone()).flatten();
+    let answer = state.intake.submit(submission).map_err(|_| HttpError::unavailable())?;
+    let answer = tokio::time::timeout(state.config.answer_deadline, answer).await;
+    state.metrics.answer_seconds.observe(complete.elapsed().as_secs_f64());
+    match (answer, ignored) {
+        (Ok(Ok(Answer::Accepted)), Some(reason)) => Ok(Accepted { status: "ignored", reason: Some(reason) }),
+        (Ok(Ok(Answer::Accepted)), None) => Ok(Accepted { status: "accepted", reason: None }),
+        (Ok(Ok(Answer::Duplicate)), _) => Ok(Accepted { status: "duplicate", reason: None }),
+        (Ok(Ok(Answer::Unavailable) | Err(_)) | Err(_), _) => Err(HttpError::unavailable()),
+    }
+}
+
+fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<(), HttpError> {
+    let mut headers = request.headers().get_all(SIGNATURE);
+    let header = headers.next().ok_or(HttpError::bad_request("missing_signature", "the Stripe-Signature header is missing"))?;
+    if body.is_empty() {
+        return Err(HttpError::bad_request("missing_payload", "the body is empty"));
+    }
+    let stripe = &state.config.stripe;
+    let invalid = HttpError::bad_request("invalid_signature", "the signature does not match the body and any configured secret");
+    if headers.next().is_some() {
+        return Err(invalid);
+    }
+    match signature::verify(Some(header.as_bytes()), body, &stripe.secrets, Utc::now().timestamp(), Some(stripe.tolerance)) {
+        Ok(verified) => {
+            let position = u32::try_from(verified.secret).unwrap_or(u32::MAX);
+            state.metrics.secrets.get_or_create(&SecretUsed { position }).inc();
+            Ok(())
+        }
+        Err(Rejection::OutOfTolerance) => {
+            log::warn!("a rightly signed event is refused: its timestamp is too far from this server's clock; check the clock");
+            Err(HttpError::bad_request("timestamp_out_of_tolerance", "the signature's timestamp is too far from this server's clock"))
+        }
+        Err(Rejection::Missing | Rejection::Invalid) => Err(invalid),
+    }
+}
+
+/// What is to be stored of a verified body, and merged into its order.
+fn admit(body: Vec<u8>, permit: Permit, state: &State) -> Result<Submission, HttpError> {
+    let event = stripe::parse(&body).map_err(|why| {
+        log::warn!(why:% = why; "a rightly signed body is no event; it is refused");
+        HttpError::bad_request("invalid_payload", "the body is not one JSON event with an id")
+    })?;
+    let (event_state, reason, facts) = judge(&event, state);
+    let stored = NewEvent {
+        source: "stripe",
+        account: event.account.as_deref().map(key).unwrap_or_default(),
+        event_id: key(&event.id),
+        livemode: event.livemode,
+        event_type: event.kind.clone().into_owned(),
+        api_version: event.api_version.as_deref().map(str::to_owned),
+        created: event.created,
+        object_id: event.object_id().map(std::borrow::Cow::into_owned),
+        state: event_state,
+        reason,
+        received_at: Utc::now(),
+        body: Vec::new(),
+    };
+    Ok(Submission { event: NewEvent { body, ..stored }, facts, permit })
+}
+
+fn key(id: &str) -> String {
+    storable_id(id).map_or_else(|hash| hash, str::to_owned)
+}
+
+/// Where the event stands, why, and its facts. A panic here leaves it to the workers.
+fn judge(event: &Event<'_>, state: &State) -> (inbox::State, Option<String>, Option<Facts>) {
+    if let Some(reason) = unwelcome(event, state) {
+        return (inbox::State::Ignored, Some(reason.to_owned()), None);
+    }
+    if storable_id(&event.id).is_err() || event.account.as_deref().is_some_and(|account| storable_id(account).is_err()) {
+        return (inbox::State::Quarantined, Some("id: not a usable identifier".to_owned()), None);
+    }
+    let taken = catch_unwind(AssertUnwindSafe(|| {
+        fail::fail_point!("http.take", event.id.contains("poison"), |_| Taken::Ignored("failpoint"));
+        orders::take(event, &state.labelling)
+    }));
+    match taken {
+        Ok(Taken::Facts(facts)) => (inbox::State::Processed, None, Some(facts)),
+        Ok(Taken::Ignored(reason)) => (inbox::State::Ignored, Some(reason.to_owned()), None),
+        Ok(Taken::Quarantined(reason)) => {
+            log::warn!(event = event.id, reason = reason; "quarantined: the event is kept and changes no order");
+            (inbox::State::Quarantined, Some(reason), None)
+        }
+        Err(_) => {
+            log::error!(event = event.id; "reading the event panicked; it is stored as pending");
+            (inbox::State::Pending, None, None)
+        }
+    }
+}
+
+fn unwelcome(event: &Event<'_>, state: &State) -> Option<&'static str> {
+    let stripe = &state.config.stripe;
+    let livemode_fits = match stripe.mode {
+        Mode::Any => true,
+        Mode::Live => event.livemode,
+        Mode::Test => !event.livemode,
+    };
+    let account_fits = match (&stripe.accounts, event.account.as_deref()) {
+        (Some(accounts), Some(account)) => accounts.contains(account),
+        _ => true,
+    };
+    match (livemode_fits, account_fits) {
+        (false, _) => Some("livemode_mismatch"),
+        (true, false) => Some("account_mismatch"),
+        (true, true) => None,
+    }
+}

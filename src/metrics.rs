@@ -1,0 +1,72 @@
+//! What the receiver counts, in Prometheus' terms.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+
+/// Labels of a webhook's answer.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Received {
+    /// `stripe`
+    pub source: &'static str,
+    /// `accepted`, `duplicate`, `ignored`, or the code of the error.
+    pub answer: &'static str,
+}
+
+/// Label of a signing secret: its place in the configuration, never its value.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SecretUsed {
+    /// 0 is the newest.
+    pub position: u32,
+}
+
+/// All of them. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Webhook requests by their answer.
+    pub received: Family<Received, Counter>,
+    /// Verified requests by the secret that signed them: an old one that stays at rest can be removed.
+    pub secrets: Family<SecretUsed, Counter>,
+    /// From the complete request to its answer, in seconds.
+    pub answer_seconds: Histogram,
+    /// Events that wait for the writer.
+    pub queue_depth: Gauge,
+    /// Bytes of bodies in memory.
+    pub bytes_in_flight: Gauge,
+    /// Writers that were left behind stuck in the database.
+    pub writers_abandoned: Gauge,
+    registry: Arc<Registry>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("ringup");
+        let received = Family::default();
+        registry.register("webhooks", "Webhook requests by their answer", received.clone());
+        let secrets = Family::default();
+        registry.register("signing_secret_used", "Verified requests by the position of their signing secret", secrets.clone());
+        let answer_seconds = Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0]);
+        registry.register("answer_seconds", "From the complete request to its answer", answer_seconds.clone());
+        let queue_depth = Gauge::default();
+        registry.register("intake_queue", "Events that wait for the writer", queue_depth.clone());
+        let bytes_in_flight = Gauge::default();
+        registry.register("bytes_in_flight", "Bytes of bodies in memory", bytes_in_flight.clone());
+        let writers_abandoned = Gauge::default();
+        registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
+        Self { received, secrets, answer_seconds, queue_depth, bytes_in_flight, writers_abandoned, registry: Arc::new(registry) }
+    }
+}
+
+impl Metrics {
+    /// The text that a scraper reads.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

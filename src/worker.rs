@@ -1,0 +1,171 @@
+//! What is left over: events that were acknowledged as pending, messages that are due.
+//!
+//! Each kind of work is a step that runs once ([`apply_pending`], [`outbox::run_once`]); the loops around them only
+//! repeat, poll each second, and listen to the in-process wake-up, which may be lost without harm.
+
+use crate::db::DbPool;
+use crate::inbox::{self, ClaimedEvent, State};
+use crate::orders::{self, Facts, Incoming, Outcome, Scope, Settings, Taken};
+use crate::outbox::{self, Outbox};
+use crate::source::stripe;
+use anyhow::Context;
+use diesel::Connection;
+use diesel::pg::PgConnection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+/// Events claimed at once.
+const BATCH: i32 = 64;
+/// After this a claim is anybody's again.
+const LEASE_SECONDS: i32 = 30;
+/// An event that fails this often is quarantined.
+const MAX_TRIES: i32 = 8;
+/// A lost wake-up costs at most this.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Claims a batch of pending events and applies them; returns how many were claimed.
+///
+/// # Errors
+/// The database's; claimed events come back after their lease.
+pub fn apply_pending(pool: &DbPool, settings: &Settings) -> anyhow::Result<usize> {
+    let mut conn = pool.get().context("no database connection for the worker")?;
+    let token = Uuid::now_v7();
+    let claimed = conn.transaction(|conn| inbox::claim(conn, token, BATCH, LEASE_SECONDS)).context("cannot claim pending events")?;
+    let read: Vec<(&ClaimedEvent, Read)> = claimed.iter().map(|event| (event, read(event, settings))).collect();
+
+    let (mut applicable, mut rest) = (Vec::new(), Vec::new());
+    for (event, read) in &read {
+        match read {
+            Read::Facts(facts) => applicable.push((*event, facts.as_ref())),
+            Read::Done(state, reason) => rest.push((*event, *state, reason)),
+            Read::Panicked(why) => give_up_or_postpone(&mut conn, token, event, why)?,
+        }
+    }
+    for (event, state, reason) in rest {
+        inbox::settle(&mut conn, token, &[event.id], state, Some(reason)).context("cannot settle an event")?;
+    }
+    if applicable.is_empty() {
+        return Ok(claimed.len());
+    }
+    // Together first; whatever that does not settle is tried by itself, so that a poison event stands alone.
+    let left = apply(&mut conn, settings, token, &applicable)?;
+    for event in left {
+        let alone = apply(&mut conn, settings, token, &[event])?;
+        debug_assert!(alone.len() <= 1);
+    }
+    Ok(claimed.len())
+}
+
+enum Read {
+    Facts(Box<Facts>),
+    Done(State, String),
+    Panicked(String),
+}
+
+fn read(event: &ClaimedEvent, settings: &Settings) -> Read {
+    let taken = catch_unwind(AssertUnwindSafe(|| match stripe::parse(&event.body) {
+        Ok(parsed) => orders::take(&parsed, &settings.labelling),
+        Err(error) => Taken::Quarantined(error.to_string()),
+    }));
+    match taken {
+        Ok(Taken::Facts(facts)) => Read::Facts(Box::new(facts)),
+        Ok(Taken::Ignored(reason)) => Read::Done(State::Ignored, reason.to_owned()),
+        Ok(Taken::Quarantined(reason)) => Read::Done(State::Quarantined, reason),
+        Err(panic) => Read::Panicked(orders::panic_text(&*panic)),
+    }
+}
+
+/// Applies `events` in one transaction and settles what was applied. Where more than one was tried, those that could
+/// not be computed or written are returned; a single one is postponed or given up.
+fn apply<'a>(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    token: Uuid,
+    events: &[(&'a ClaimedEvent, &'a Facts)],
+) -> anyhow::Result<Vec<(&'a ClaimedEvent, &'a Facts)>> {
+    let alone = events.len() == 1;
+    let outcomes = conn.transaction(|conn| {
+        let incoming: Vec<Incoming<'_>> = events.iter().map(|(event, facts)| Incoming { scope: scope(event), facts }).collect();
+        let outcomes = orders::reconcile(conn, settings, &incoming)?;
+        let applied = events.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).map(|((event, _), _)| event.id);
+        inbox::settle(conn, token, &applied.collect::<Vec<_>>(), State::Processed, None)?;
+        Ok::<_, diesel::result::Error>(outcomes)
+    });
+    let outcomes = match outcomes {
+        Ok(outcomes) => outcomes,
+        Err(error) => events.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
+    };
+    let mut left = Vec::new();
+    for ((event, facts), outcome) in events.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Applied => {}
+            Outcome::Held(why) => {
+                inbox::postpone(conn, token, event.id, 1, why).context("cannot postpone an event")?;
+            }
+            Outcome::Failed(why) if alone => give_up_or_postpone(conn, token, event, &why)?,
+            Outcome::Failed(_) => left.push((*event, *facts)),
+        }
+    }
+    Ok(left)
+}
+
+fn scope(event: &ClaimedEvent) -> Scope {
+    Scope { source: "stripe", account: event.account.clone(), livemode: event.livemode }
+}
+
+fn give_up_or_postpone(conn: &mut PgConnection, token: Uuid, event: &ClaimedEvent, why: &str) -> anyhow::Result<()> {
+    let id = event.event_id.escape_debug().to_string();
+    if event.tries + 1 >= MAX_TRIES {
+        log::error!(event = id, reason = why; "quarantined after {MAX_TRIES} tries; replay it after a fix");
+        let reason = format!("failed {MAX_TRIES} times: {why}");
+        inbox::settle(conn, token, &[event.id], State::Quarantined, Some(&reason)).context("cannot quarantine an event")?;
+    } else {
+        log::warn!(event = id, reason = why, tries = event.tries + 1; "a pending event failed; trying again later");
+        let seconds = 1 << event.tries.clamp(0, 8);
+        inbox::postpone(conn, token, event.id, seconds, why).context("cannot postpone an event")?;
+    }
+    Ok(())
+}
+
+/// The loops; they end when `stop` turns true, after the step in hand.
+pub async fn run(pool: DbPool, settings: Settings, outbox: Arc<Outbox>, wake: Arc<Notify>, stop: watch::Receiver<bool>) {
+    let (pending_stop, outbox_wake) = (stop.clone(), Arc::clone(&wake));
+    let pending = repeat(pending_stop, wake, "pending events", move || {
+        let (pool, settings) = (pool.clone(), settings.clone());
+        async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &settings)).await? }
+    });
+    let messages = repeat(stop, outbox_wake, "messages", move || {
+        let outbox = Arc::clone(&outbox);
+        async move { outbox::run_once(&outbox).await }
+    });
+    tokio::join!(pending, messages);
+}
+
+async fn repeat<F>(mut stop: watch::Receiver<bool>, wake: Arc<Notify>, what: &str, step: impl Fn() -> F)
+where
+    F: Future<Output = anyhow::Result<usize>>,
+{
+    let mut failing = false;
+    while !*stop.borrow() {
+        match step().await {
+            Ok(0) => failing = false,
+            Ok(_) => {
+                failing = false;
+                continue;
+            }
+            Err(error) if failing => log::debug!(error = format!("{error:#}"); "the worker for {what} still fails"),
+            Err(error) => {
+                failing = true;
+                log::error!(error = format!("{error:#}"); "the worker for {what} fails; it goes on trying each second");
+            }
+        }
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
