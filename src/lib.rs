@@ -1,1 +1,6 @@
 //! x
+#![allow(missing_docs)]
+
+pub mod notices;
+pub mod orders;
+pub mod source;

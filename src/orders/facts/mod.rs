@@ -1,0 +1,223 @@
+//! What is known of an order: one compact entry for each of Stripe's objects, and the shop's own words.
+//!
+//! One file a kind of object says what is kept of it, how two of its entries merge, and how it is read from an
+//! event. Facts only grow: [`Facts::merge`] is commutative, associative and idempotent, so that any order of
+//! delivery, any duplication and any split give the same facts. What follows from them is told elsewhere.
+
+pub mod address;
+pub mod charge;
+pub mod component;
+pub mod dispute;
+pub mod invoice;
+pub mod join;
+pub mod payment_intent;
+pub mod refund;
+pub mod review;
+pub mod session;
+pub mod shop;
+pub mod ties;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::component::{Component, Group, Name};
+use self::join::{Join, Latest};
+use self::ties::Ties;
+use super::Labelling;
+
+/// Everything that is known of some orders, by Stripe's ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// `pi_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub payment_intents: BTreeMap<String, payment_intent::PaymentIntent>,
+    /// `ch_…`, `py_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub charges: BTreeMap<String, charge::Charge>,
+    /// `cs_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sessions: BTreeMap<String, session::Session>,
+    /// `in_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub invoices: BTreeMap<String, invoice::Invoice>,
+    /// `inpay_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub invoice_payments: BTreeMap<String, invoice::InvoicePayment>,
+    /// `re_…`, `pyr_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refunds: BTreeMap<String, refund::Refund>,
+    /// `dp_…`, `du_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub disputes: BTreeMap<String, dispute::Dispute>,
+    /// `issfr_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub warnings: BTreeMap<String, review::Warning>,
+    /// `prv_…`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reviews: BTreeMap<String, review::Review>,
+    /// The shop's words on an order that it named by its own reference.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shop: BTreeMap<String, shop::Shop>,
+    /// The shop's words on an order that it named by one of Stripe's ids.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shop_by_object: BTreeMap<String, shop::Shop>,
+}
+
+/// A name by which an order's facts find each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// Whose name it is.
+    pub kind: ReferenceKind,
+    /// The name.
+    pub value: String,
+}
+
+/// Who gave a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReferenceKind {
+    /// Stripe: an object's id.
+    Object,
+    /// The shop: its reference.
+    Label,
+}
+
+impl ReferenceKind {
+    /// Its stable name, as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Label => "label",
+        }
+    }
+}
+
+/// The event out of which an object is read.
+pub struct Seen<'a> {
+    /// Its `created`.
+    pub at: i64,
+    /// Its id.
+    pub event: &'a str,
+    /// Its type.
+    pub kind: &'a str,
+    /// Where the shop's references stand.
+    pub labelling: &'a Labelling,
+}
+
+impl Seen<'_> {
+    /// The snapshot with the event's stamp.
+    pub fn stamp<T>(&self, is: T) -> Latest<T> {
+        Latest {
+            at: self.at,
+            event: self.event.to_owned(),
+            is,
+        }
+    }
+}
+
+impl Facts {
+    /// Takes in other facts.
+    pub fn merge(&mut self, other: &Self) {
+        self.payment_intents.join(&other.payment_intents);
+        self.charges.join(&other.charges);
+        self.sessions.join(&other.sessions);
+        self.invoices.join(&other.invoices);
+        self.invoice_payments.join(&other.invoice_payments);
+        self.refunds.join(&other.refunds);
+        self.disputes.join(&other.disputes);
+        self.warnings.join(&other.warnings);
+        self.reviews.join(&other.reviews);
+        self.shop.join(&other.shop);
+        self.shop_by_object.join(&other.shop_by_object);
+    }
+
+    /// Every id of Stripe's that joins, and every reference of the shop's: facts that share one must be pooled.
+    pub fn references(&self) -> BTreeSet<Reference> {
+        let mut references = BTreeSet::new();
+        let object = |value: &str| Reference {
+            kind: ReferenceKind::Object,
+            value: value.to_owned(),
+        };
+        let label = |value: &str| Reference {
+            kind: ReferenceKind::Label,
+            value: value.to_owned(),
+        };
+        for (_, id, ties) in self.objects() {
+            references.insert(object(id));
+            references.extend(ties.ids().map(|id| object(id)));
+            references.extend(ties.labels.iter().map(|given| label(&given.1)));
+        }
+        references.extend(self.shop_by_object.keys().map(|id| object(id)));
+        references.extend(self.shop.keys().map(|reference| label(reference)));
+        references
+    }
+
+    /// Every object with its ties.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectKind, &str, &Ties)> {
+        use ObjectKind::{Charge, Invoice, Other, PaymentIntent, Session};
+        let payment_intents = self
+            .payment_intents
+            .iter()
+            .map(|(id, object)| (PaymentIntent, id, &object.ties));
+        let charges = self
+            .charges
+            .iter()
+            .map(|(id, object)| (Charge, id, &object.ties));
+        let sessions = self
+            .sessions
+            .iter()
+            .map(|(id, object)| (Session, id, &object.ties));
+        let invoices = self
+            .invoices
+            .iter()
+            .map(|(id, object)| (Invoice, id, &object.ties));
+        let links = self
+            .invoice_payments
+            .iter()
+            .map(|(id, object)| (Other, id, &object.ties));
+        let refunds = self
+            .refunds
+            .iter()
+            .map(|(id, object)| (Other, id, &object.ties));
+        let disputes = self
+            .disputes
+            .iter()
+            .map(|(id, object)| (Other, id, &object.ties));
+        let warnings = self
+            .warnings
+            .iter()
+            .map(|(id, object)| (Other, id, &object.ties));
+        let reviews = self
+            .reviews
+            .iter()
+            .map(|(id, object)| (Other, id, &object.ties));
+        let money = payment_intents
+            .chain(charges)
+            .chain(sessions)
+            .chain(invoices);
+        let rest = links
+            .chain(refunds)
+            .chain(disputes)
+            .chain(warnings)
+            .chain(reviews);
+        money
+            .chain(rest)
+            .map(|(kind, id, ties)| (kind, id.as_str(), ties))
+    }
+}
+
+/// The kinds of objects that a payment can be named by, best first; and the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// A payment intent.
+    PaymentIntent,
+    /// An invoice.
+    Invoice,
+    /// A checkout session.
+    Session,
+    /// A charge.
+    Charge,
+    /// Anything else.
+    Other,
+}

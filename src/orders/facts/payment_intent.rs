@@ -1,0 +1,142 @@
+//! A payment intent: one payment, over all its attempts.
+
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+use super::join::{Join, Latest, Ranked};
+use super::ties::Ties;
+use super::{Facts, Seen, charge};
+use crate::source::fields::{Fields, Unusable};
+
+/// What is known of a payment intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentIntent {
+    /// Its greatest snapshot.
+    pub now: Latest<State>,
+    /// What it is tied to.
+    #[serde(default, skip_serializing_if = "Ties::is_empty")]
+    pub ties: Ties,
+}
+
+/// One snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct State {
+    /// Stripe's status.
+    pub status: Status,
+    /// What is asked for.
+    pub amount: i64,
+    /// What came in.
+    pub received: i64,
+    /// Of both amounts.
+    pub currency: String,
+    /// Code of the last error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// `receipt_email`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Address>,
+}
+
+/// Stripe's statuses, `requires_payment_method` parted in two. The order is the rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing tried yet.
+    RequiresPaymentMethod,
+    /// The shop must confirm.
+    RequiresConfirmation,
+    /// The customer must act.
+    RequiresAction,
+    /// The money is on its way.
+    Processing,
+    /// `requires_payment_method` after an error.
+    Failed,
+    /// Authorized, to be captured.
+    RequiresCapture,
+    /// Ended unpaid.
+    Canceled,
+    /// Paid.
+    Succeeded,
+}
+
+impl Ranked for State {
+    fn standing(&self) -> u8 {
+        match self.status {
+            Status::Succeeded => 3,
+            Status::Canceled => 2,
+            Status::RequiresCapture => 1,
+            _ => 0,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        self.status as u8
+    }
+}
+
+impl Join for PaymentIntent {
+    fn join(&mut self, other: &Self) {
+        self.now.join(&other.now);
+        self.ties.join(&other.ties);
+    }
+}
+
+impl PaymentIntent {
+    /// Whether it is paid.
+    pub fn succeeded(&self) -> bool {
+        self.now.is.status == Status::Succeeded
+    }
+}
+
+/// Takes a payment intent, with the charges that older API versions embed.
+pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(), Unusable> {
+    let id = fields.needed_id()?;
+    let mut ties = Ties::labelled(fields, seen.labelling)?;
+    ties.charges.extend(fields.link("latest_charge")?);
+    for embedded in fields.list("charges") {
+        ties.charges
+            .extend(charge::take_embedded(&embedded, &id, seen, facts));
+    }
+    let now = seen.stamp(state(fields)?);
+    facts
+        .payment_intents
+        .insert(id, PaymentIntent { now, ties });
+    Ok(())
+}
+
+fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
+    let last_error = fields.object("last_payment_error");
+    let word = fields
+        .word("status")?
+        .ok_or_else(|| Unusable::field("status", "missing"))?;
+    let status = match &*word {
+        // The names with `source` are those before 2019-02-11.
+        "requires_payment_method" | "requires_source" if last_error.is_some() => Status::Failed,
+        "requires_payment_method" | "requires_source" => Status::RequiresPaymentMethod,
+        "requires_confirmation" => Status::RequiresConfirmation,
+        "requires_action" | "requires_source_action" => Status::RequiresAction,
+        "processing" => Status::Processing,
+        "requires_capture" => Status::RequiresCapture,
+        "canceled" => Status::Canceled,
+        "succeeded" => Status::Succeeded,
+        _ => return Err(Unusable::field("status", "unknown")),
+    };
+    Ok(State {
+        status,
+        amount: fields.needed_amount("amount")?,
+        received: match status {
+            Status::Succeeded => fields.needed_amount("amount_received")?,
+            _ => fields.amount("amount_received")?.unwrap_or(0),
+        },
+        currency: fields.needed_currency("currency")?,
+        error: last_error.as_ref().and_then(error_code),
+        email: Address::read(fields, "receipt_email"),
+    })
+}
+
+fn error_code(error: &Fields<'_>) -> Option<String> {
+    let code = ["decline_code", "code", "type"]
+        .iter()
+        .find_map(|name| error.text(name))?;
+    Some(code.into_owned())
+}
