@@ -1,0 +1,74 @@
+//! `ringup templates`: what is wrong with the mail templates, and how a mail looks.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::notices::Kind;
+use crate::outbox::Templates;
+
+/// The command's arguments.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Renders every template in every language with sample data, and says which is broken.
+    Check {
+        /// Templates to lay over the built-in ones.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Prints a mail with sample data: its subject and text, or its HTML.
+    Preview {
+        /// The notice, such as order.paid.
+        #[arg(value_parser = notice)]
+        notice: Kind,
+        /// The customer's locale.
+        #[arg(long)]
+        locale: Option<String>,
+        /// The HTML part.
+        #[arg(long)]
+        html: bool,
+        /// Templates to lay over the built-in ones.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Runs it; exit 1 where a template is broken.
+pub fn run(args: &Args) -> ExitCode {
+    let done = match &args.command {
+        Command::Check { dir } => check(dir.as_deref()),
+        Command::Preview { notice, locale, html, dir } => preview(*notice, locale.as_deref(), *html, dir.as_deref()),
+    };
+    match done {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("ringup: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(dir: Option<&Path>) -> anyhow::Result<String> {
+    let templates = Templates::load(dir)?;
+    let locales: Vec<_> = templates.locales().collect();
+    Ok(format!("all templates are well, in {}", locales.join(", ")))
+}
+
+fn preview(notice: Kind, locale: Option<&str>, html: bool, dir: Option<&Path>) -> anyhow::Result<String> {
+    let [subject, text, page] = Templates::load(dir)?.preview(notice, locale)?;
+    Ok(if html { page } else { format!("Subject: {}\n\n{}", subject.trim(), text.trim_end()) })
+}
+
+fn notice(name: &str) -> anyhow::Result<Kind> {
+    serde_json::from_value(name.into()).context("no notice has this name")
+}

@@ -1,0 +1,95 @@
+//! Mail: the only place that names lettre.
+//!
+//! [`compose`] makes a letter into a message whose headers nobody can inject into. [`smtp`] speaks with the server
+//! and knows how far each conversation came, because that decides what a failure means: a recipient refused for
+//! good is this message's end, the same code while logging in is a wrong setting and the message waits.
+//!
+//! Connections are kept by ourselves. lettre's own pool takes a connection back when a send is cancelled by a
+//! deadline, in the middle of its conversation, and the next message would read the answers meant for the last.
+
+mod compose;
+mod smtp;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::deliver::Outcome;
+use super::letter::Letter;
+use crate::config::mail::Mail;
+use crate::config::smtp::SmtpTarget;
+use smtp::{Connections, Progress};
+
+/// Hands letters over.
+pub(super) struct Mailer {
+    from: Mailbox,
+    way: Way,
+    deadline: Duration,
+}
+
+enum Way {
+    Server(Box<Connections>),
+    Directory(PathBuf),
+}
+
+impl Mailer {
+    /// Fails where `MAIL_FROM` is no usable address.
+    pub fn new(mail: &Mail) -> Result<Self, lettre::address::AddressError> {
+        let way = match &mail.target {
+            SmtpTarget::Server(server) => Way::Server(Box::new(Connections::new(server.clone(), mail.deadline))),
+            SmtpTarget::Directory(path) => Way::Directory(path.clone()),
+        };
+        Ok(Self { from: compose::sender(&mail.from, &mail.shop_name)?, way, deadline: mail.deadline })
+    }
+
+    /// Hands `letter` over under the message's stable `id`, within the deadline.
+    pub async fn send(&self, id: Uuid, letter: &Letter) -> Outcome {
+        let message = match compose::message(&self.from, id, letter) {
+            Ok(message) => message,
+            Err(error) => return Outcome::Refused(format!("no mail can be made of it: {error}")),
+        };
+        match &self.way {
+            Way::Server(connections) => {
+                let progress = Progress::default();
+                match timeout(self.deadline, connections.deliver(&message, &progress)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => progress.timed_out(self.deadline),
+                }
+            }
+            Way::Directory(directory) => {
+                let path = directory.join(format!("{id}@{}.eml", self.from.email.domain()));
+                let bytes = message.formatted();
+                let shown = path.display().to_string();
+                match spawn_blocking(move || write_whole(&path, &bytes)).await {
+                    Ok(Ok(())) => Outcome::Sent(format!("written to {shown}")),
+                    Ok(Err(error)) => Outcome::Retry(format!("{shown}: {error}")),
+                    Err(error) => Outcome::Retry(format!("{shown}: {error}")),
+                }
+            }
+        }
+    }
+}
+
+/// Writes the file at once or not at all: readers never see half a mail, and the same mail twice is one file.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let draft = path.with_extension(format!("{}.tmp", Uuid::now_v7()));
+    let written = fs::File::create_new(&draft).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let done = written.and_then(|()| fs::rename(&draft, path));
+    if done.is_err() {
+        // What can't be removed is a stray draft; the first error is the one to tell.
+        let _ = fs::remove_file(&draft);
+    }
+    done
+}

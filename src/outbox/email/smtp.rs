@@ -1,0 +1,239 @@
+//! The conversation with the mail server, and what each of its endings means.
+//!
+//! | it ended | the message |
+//! | --- | --- |
+//! | connecting, encrypting, logging in; the sender refused, even with 5xx | is tried again: a setting or the server is wrong |
+//! | recipient, `DATA` or content refused with 5xx | is refused for good |
+//! | 4xx, 421, a cut or silence, anywhere | is tried again |
+//! | a cut or silence after the final dot | is tried again, under the same Message-ID: it may have arrived |
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lettre::Message;
+use lettre::address::Envelope;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::response::Response;
+use thiserror::Error;
+
+use super::super::deliver::Outcome;
+use crate::config::smtp::{Login, Security, SmtpServer};
+
+/// How long an unused connection is kept. Servers hang up after minutes.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The connections to one server.
+pub(super) struct Connections {
+    server: SmtpServer,
+    connect_timeout: Duration,
+    idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+}
+
+/// How far a conversation came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Encrypting,
+    LoggingIn,
+    Sender,
+    Recipient,
+    Data,
+    /// All was handed over, the final dot included.
+    Content,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::Encrypting => "STARTTLS",
+            Self::LoggingIn => "logging in",
+            Self::Sender => "MAIL FROM",
+            Self::Recipient => "RCPT TO",
+            Self::Data => "DATA",
+            Self::Content => "handing the message over",
+        })
+    }
+}
+
+/// Where a conversation stands; it outlives the conversation that a deadline cuts off.
+pub(super) struct Progress(Mutex<Stage>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Mutex::new(Stage::Connecting))
+    }
+}
+
+impl Progress {
+    fn reach(&self, stage: Stage) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    fn stage(&self) -> Stage {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a conversation that the deadline cut off means.
+    pub fn timed_out(&self, deadline: Duration) -> Outcome {
+        Outcome::Retry(with_doubt(self.stage(), format!("no end within {} s", deadline.as_secs_f32())))
+    }
+}
+
+#[derive(Debug, Error)]
+enum Trouble {
+    #[error("{0}")]
+    Server(#[from] lettre::transport::smtp::Error),
+    #[error("the server offers no encryption, and the password is not sent without it (see SMTP_URL, tls=)")]
+    PasswordWithheld,
+    #[error("the server takes no address with other than ASCII letters before the @ (SMTPUTF8)")]
+    NoUnicode,
+}
+
+impl Connections {
+    pub fn new(server: SmtpServer, connect_timeout: Duration) -> Self {
+        Self { server, connect_timeout, idle: Mutex::default() }
+    }
+
+    /// Hands one message over.
+    pub async fn deliver(&self, message: &Message, progress: &Progress) -> Outcome {
+        match self.converse(message, progress).await {
+            Ok(response) => Outcome::Sent(self.masked(&shown(&response))),
+            Err(trouble) => self.meaning(progress.stage(), &trouble),
+        }
+    }
+
+    async fn converse(&self, message: &Message, progress: &Progress) -> Result<Response, Trouble> {
+        let envelope = message.envelope();
+        let mut connection = self.begin(envelope, progress).await?;
+        progress.reach(Stage::Recipient);
+        for to in envelope.to() {
+            connection.command(Rcpt::new(to.clone(), Vec::new())).await?;
+        }
+        progress.reach(Stage::Data);
+        connection.command(Data).await?;
+        progress.reach(Stage::Content);
+        let response = connection.message(&message.formatted()).await?;
+        self.keep(connection);
+        Ok(response)
+    }
+
+    /// A connection on which `MAIL FROM` was accepted. A kept one may have died meanwhile: then the next is tried.
+    async fn begin(&self, envelope: &Envelope, progress: &Progress) -> Result<AsyncSmtpConnection, Trouble> {
+        progress.reach(Stage::Sender);
+        while let Some(mut connection) = self.kept() {
+            if mail_from(&mut connection, envelope).await.is_ok() {
+                return Ok(connection);
+            }
+        }
+        let mut connection = self.connect(progress).await?;
+        progress.reach(Stage::Sender);
+        mail_from(&mut connection, envelope).await?;
+        Ok(connection)
+    }
+
+    async fn connect(&self, progress: &Progress) -> Result<AsyncSmtpConnection, Trouble> {
+        let SmtpServer { host, port, security, login } = &self.server;
+        let hello = ClientId::default();
+        let tls = TlsParameters::new(host.clone())?;
+        let implicit = (*security == Security::Implicit).then(|| tls.clone());
+        progress.reach(Stage::Connecting);
+        let address = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(self.connect_timeout), &hello, implicit, None).await?;
+        progress.reach(Stage::Encrypting);
+        let starttls = match security {
+            Security::Implicit | Security::None => false,
+            Security::Required => true,
+            Security::Opportunistic => connection.can_starttls(),
+        };
+        if starttls {
+            connection.starttls(tls, &hello).await?;
+        }
+        if let Some(Login { user, password }) = login {
+            progress.reach(Stage::LoggingIn);
+            if !self.server.may_send_password(connection.is_encrypted()) {
+                return Err(Trouble::PasswordWithheld);
+            }
+            let credentials = Credentials::new(user.clone(), password.clone());
+            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    fn kept(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, since)| since.elapsed() < IDLE);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    /// Only a connection whose conversation ended well is kept: its next answer belongs to its next command.
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push((connection, Instant::now()));
+    }
+
+    fn meaning(&self, stage: Stage, trouble: &Trouble) -> Outcome {
+        let text = self.masked(&trouble.to_string());
+        match trouble {
+            Trouble::NoUnicode => Outcome::Refused(format!("{stage}: {text}")),
+            Trouble::Server(error) => match error.status().map(u16::from) {
+                Some(code) if error.is_permanent() && is_about_the_message(stage, code) => {
+                    Outcome::Refused(format!("{stage}: {text}"))
+                }
+                Some(_) => Outcome::Retry(format!("{stage}: {text}")),
+                None => Outcome::Retry(with_doubt(stage, text)),
+            },
+            Trouble::PasswordWithheld => Outcome::Retry(format!("{stage}: {text}")),
+        }
+    }
+
+    /// The text without the password, should a server echo what it was sent, as it is or in base64.
+    fn masked(&self, text: &str) -> String {
+        let Some(login) = &self.server.login else { return text.to_owned() };
+        let plain = text.replace(&login.password, "…");
+        let words = plain.split_inclusive(char::is_whitespace).map(|word| {
+            let bare = word.trim_end();
+            let encoded = bare.len() >= 8 && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+            let unlikely = bare.ends_with('=') || bare.len() >= 20;
+            if encoded && unlikely { "… " } else { word }
+        });
+        words.collect::<String>()
+    }
+}
+
+async fn mail_from(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), Trouble> {
+    let mut parameters = Vec::new();
+    let addresses = envelope.to().iter().chain(envelope.from());
+    if addresses.into_iter().any(|address| !AsRef::<str>::as_ref(address).is_ascii()) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Trouble::NoUnicode);
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    connection.command(Mail::new(envelope.from().cloned(), parameters)).await?;
+    Ok(())
+}
+
+/// Whether a permanent refusal is this message's fault. Before the recipient it is the settings' or the server's;
+/// and some servers ask for a login, or say that they are confused, only at the recipient.
+fn is_about_the_message(stage: Stage, code: u16) -> bool {
+    matches!(stage, Stage::Recipient | Stage::Data | Stage::Content)
+        && !matches!(code, 500 | 502 | 503 | 530 | 534 | 535 | 538)
+}
+
+fn with_doubt(stage: Stage, text: String) -> String {
+    match stage {
+        Stage::Content => format!("{stage}: {text}; it may have arrived, and goes again under the same Message-ID"),
+        _ => format!("{stage}: {text}"),
+    }
+}
+
+fn shown(response: &Response) -> String {
+    let lines: Vec<_> = response.message().collect();
+    format!("{} {}", response.code(), lines.join(" "))
+}

@@ -1,0 +1,309 @@
+//! The mail templates: built in, replaceable one file at a time, all rendered once before anything is sent.
+//!
+//! ```text
+//! templates/
+//!     layout.mjml               the frame of every HTML mail, with blocks to fill
+//!     en/order_paid.subject.txt
+//!     en/order_paid.txt
+//!     en/order_paid.html        extends "layout.html", which layout.mjml becomes at the start
+//!     de/…  es/…  fr/…  ja/…
+//! ```
+//!
+//! A file of the same name under `TEMPLATES_DIR` takes the built-in one's place, and a folder there with all of a
+//! notice's files adds a language. MJML is compiled once, with the placeholders still in it.
+//!
+//! A notice becomes a customer's mail by its row in [`MAILS`] and its files. No other line changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use thiserror::Error;
+
+use super::letter::{self, Shop};
+use crate::notices::{About, Kind, OrderView};
+
+/// The language that stands in for one that a mail doesn't exist in.
+const FALLBACK: &str = "en";
+const LAYOUT: &str = "layout.mjml";
+const COMPILED_LAYOUT: &str = "layout.html";
+
+type File = (&'static str, &'static str);
+
+macro_rules! file {
+    ($name:expr) => {
+        ($name, include_str!(concat!("../../templates/", $name)))
+    };
+}
+
+macro_rules! mail {
+    ($name:literal) => {
+        mail!($name, "en", "de", "es", "fr", "ja")
+    };
+    ($name:literal, $($locale:literal),+) => {
+        &[$(
+            file!(concat!($locale, "/", $name, ".subject.txt")),
+            file!(concat!($locale, "/", $name, ".txt")),
+            file!(concat!($locale, "/", $name, ".html")),
+        )+]
+    };
+}
+
+/// The notices that a customer gets a mail about, the stem of their files' names, and the built-in files.
+const MAILS: [(Kind, &str, &[File]); 1] = [(Kind::OrderPaid, "order_paid", mail!("order_paid"))];
+
+/// Whether the notice becomes a mail to the customer.
+pub fn customer_mail(kind: Kind) -> bool {
+    stem(kind).is_some()
+}
+
+fn stem(kind: Kind) -> Option<&'static str> {
+    MAILS.iter().find(|(of, ..)| *of == kind).map(|(_, stem, _)| *stem)
+}
+
+/// What a mail is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The subject.
+    Subject,
+    /// The text part.
+    Text,
+    /// The HTML part.
+    Html,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Subject, Self::Text, Self::Html];
+
+    fn file(self, locale: &str, stem: &str) -> String {
+        let ending = match self {
+            Self::Subject => "subject.txt",
+            Self::Text => "txt",
+            Self::Html => "html",
+        };
+        format!("{locale}/{stem}.{ending}")
+    }
+}
+
+/// What is wrong with the templates.
+#[derive(Debug, Error)]
+pub enum TemplatesError {
+    /// The directory, or a file in it, can't be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file that stands for nothing: most likely its name is mistyped.
+    #[error("{0}: no template has this name")]
+    Stray(String),
+    /// A language that lacks one of a notice's files.
+    #[error("{0} is missing: a language has all files of a notice, or none")]
+    Missing(String),
+    /// The layout is no MJML.
+    #[error("layout.mjml: {0}")]
+    Mjml(String),
+    /// A template can't be read or rendered.
+    #[error("{file}:{line}: {reason}")]
+    Broken {
+        /// The file.
+        file: String,
+        /// The line; in `layout.html`, of the HTML that `layout.mjml` becomes.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A subject has no text, or more than one line.
+    #[error("{0}: a subject is one line of text")]
+    Subject(String),
+}
+
+/// All templates, in all languages.
+pub struct Templates {
+    environment: Environment<'static>,
+    locales: BTreeSet<String>,
+}
+
+impl Templates {
+    /// Reads the built-in templates and those of `dir` over them, and renders each with sample data, so that a
+    /// broken one is found here and not by a customer.
+    pub fn load(dir: Option<&Path>) -> Result<Self, TemplatesError> {
+        let mut sources = built_in();
+        if let Some(dir) = dir {
+            sources.extend(overlay(dir)?);
+        }
+        let locales = locales(&sources)?;
+        let templates = Self { environment: environment(sources)?, locales };
+        templates.check()?;
+        Ok(templates)
+    }
+
+    /// The languages there are, by their tags.
+    pub fn locales(&self) -> impl Iterator<Item = &str> {
+        self.locales.iter().map(String::as_str)
+    }
+
+    /// The language for a customer whose locale is `wanted`: that one, its base language, or English.
+    pub fn locale(&self, wanted: Option<&str>) -> &str {
+        let wanted = wanted.unwrap_or(FALLBACK).replace('_', "-").to_ascii_lowercase();
+        let base = wanted.split('-').next().unwrap_or_default();
+        let found = |tag: &str| self.locales.iter().find(|locale| locale.eq_ignore_ascii_case(tag));
+        found(&wanted).or_else(|| found(base)).map_or(FALLBACK, String::as_str)
+    }
+
+    /// One part of the notice's mail.
+    pub fn render(&self, notice: Kind, locale: &str, part: Part, values: &Value) -> anyhow::Result<String> {
+        let stem = stem(notice).ok_or_else(|| anyhow::anyhow!("there is no mail about {}", notice.name()))?;
+        let template = self.environment.get_template(&part.file(locale, stem)).map_err(broken)?;
+        Ok(template.render(values).map_err(broken)?)
+    }
+
+    /// A mail as a customer would see it, with sample data: subject, text and HTML.
+    pub fn preview(&self, notice: Kind, locale: Option<&str>) -> anyhow::Result<[String; 3]> {
+        let locale = self.locale(locale);
+        let values = samples(locale).remove(0);
+        let [subject, text, html] = Part::ALL.map(|part| self.render(notice, locale, part, &values));
+        Ok([subject?, text?, html?])
+    }
+
+    fn check(&self) -> Result<(), TemplatesError> {
+        for (locale, values) in self.locales.iter().flat_map(|l| samples(l).into_iter().map(move |v| (l, v))) {
+            // The layout's own source first: an error there bears the line that a person can look up.
+            self.check_file(LAYOUT, &values)?;
+            for (_, stem, _) in MAILS {
+                for part in Part::ALL {
+                    let file = part.file(locale, stem);
+                    let rendered = self.check_file(&file, &values)?;
+                    if part == Part::Subject && (rendered.trim().is_empty() || rendered.trim().contains('\n')) {
+                        return Err(TemplatesError::Subject(file));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_file(&self, file: &str, values: &Value) -> Result<String, TemplatesError> {
+        self.environment.get_template(file).and_then(|template| template.render(values)).map_err(broken)
+    }
+}
+
+fn built_in() -> BTreeMap<String, String> {
+    let layout: File = file!("layout.mjml");
+    let files = MAILS.iter().flat_map(|(.., files)| files.iter());
+    files.chain([&layout]).map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect()
+}
+
+/// The files of the operator's directory: the layout, and one folder a language.
+fn overlay(dir: &Path) -> Result<BTreeMap<String, String>, TemplatesError> {
+    let mut files = BTreeMap::new();
+    for (name, path) in entries(dir)? {
+        if !path.is_dir() {
+            files.insert(name, path);
+            continue;
+        }
+        for (file, path) in entries(&path)? {
+            files.insert(format!("{name}/{file}"), path);
+        }
+    }
+    files.into_iter().map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) }).collect()
+}
+
+fn read(name: String, path: PathBuf) -> Result<(String, String), TemplatesError> {
+    match fs::read_to_string(&path) {
+        Ok(source) => Ok((name, source)),
+        Err(error) => Err(TemplatesError::Read { path, error }),
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TemplatesError> {
+    let listed = fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = listed.map_err(|error| TemplatesError::Read { path: dir.to_owned(), error })?;
+    let named = entries.into_iter().map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    // Editors and file managers leave hidden files; they are nobody's template.
+    Ok(named.filter(|(name, _)| !name.starts_with('.')).collect())
+}
+
+fn is_template(name: &str) -> bool {
+    let Some((locale, _)) = name.split_once('/') else { return name == LAYOUT };
+    MAILS.iter().any(|(_, stem, _)| Part::ALL.iter().any(|part| part.file(locale, stem) == name))
+}
+
+fn locales(sources: &BTreeMap<String, String>) -> Result<BTreeSet<String>, TemplatesError> {
+    let folders = sources.keys().filter_map(|name| name.split_once('/'));
+    let locales: BTreeSet<String> = folders.map(|(locale, _)| locale.to_owned()).collect();
+    for locale in &locales {
+        for (_, stem, _) in MAILS {
+            let files = Part::ALL.map(|part| part.file(locale, stem));
+            if let Some(missing) = files.into_iter().find(|file| !sources.contains_key(file)) {
+                return Err(TemplatesError::Missing(missing));
+            }
+        }
+    }
+    Ok(locales)
+}
+
+fn environment(sources: BTreeMap<String, String>) -> Result<Environment<'static>, TemplatesError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A tag on a line of its own leaves no empty line.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.map_err(broken)?);
+    environment.set_auto_escape_callback(|name| if is_markup(name) { AutoEscape::Html } else { AutoEscape::None });
+    for (name, source) in sources {
+        if name == LAYOUT {
+            environment.add_template_owned(name, source.clone()).map_err(broken)?;
+            environment.add_template_owned(COMPILED_LAYOUT, compiled(&source)?).map_err(broken)?;
+        } else {
+            environment.add_template_owned(name, source).map_err(broken)?;
+        }
+    }
+    Ok(environment)
+}
+
+fn is_markup(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "html" || ending == "mjml")
+}
+
+/// The layout as HTML, its placeholders untouched.
+fn compiled(mjml: &str) -> Result<String, TemplatesError> {
+    let parsed = mrml::parse(mjml).map_err(|error| TemplatesError::Mjml(error.to_string()))?;
+    let options = mrml::prelude::render::RenderOptions::default();
+    parsed.element.render(&options).map_err(|error| TemplatesError::Mjml(error.to_string()))
+}
+
+fn broken(error: minijinja::Error) -> TemplatesError {
+    // Inside a layout's block the cause is the innermost error, and it knows its own file.
+    let mut innermost = &error;
+    while let Some(cause) = std::error::Error::source(innermost).and_then(|cause| cause.downcast_ref()) {
+        innermost = cause;
+    }
+    TemplatesError::Broken {
+        file: innermost.name().or(error.name()).unwrap_or("a template").to_owned(),
+        line: innermost.line().or(error.line()).unwrap_or_default(),
+        reason: innermost.detail().map_or_else(|| innermost.kind().to_string(), |detail| format!("{}: {detail}", innermost.kind())),
+    }
+}
+
+/// All that is there, and as little as there can be: a template must take both.
+fn samples(locale: &str) -> Vec<Value> {
+    let shop = Shop { name: "Pipers & Sons".to_owned(), url: Some("https://shop.example.com".to_owned()) };
+    let order = OrderView {
+        reference: "R-1042".to_owned(),
+        status: "paid".to_owned(),
+        currency: Some("eur".to_owned()),
+        amount_paid: 123_450,
+        livemode: true,
+        ..OrderView::default()
+    };
+    let bare = OrderView { currency: None, livemode: false, ..order.clone() };
+    let nameless = Shop { name: shop.name.clone(), url: None };
+    vec![
+        letter::values(&shop, &About::default(), &order, Some("Ada Lovelace"), locale),
+        letter::values(&nameless, &About::default(), &bare, None, locale),
+    ]
+}
