@@ -1,0 +1,204 @@
+//! What can happen to a purchase, each as the stream of events that Stripe sends about it.
+//!
+//! A scenario is a pure function of its random numbers and `now`; all of its ids are fresh.
+
+mod event;
+
+use rand::Rng;
+use serde_json::{Value, json};
+
+pub use self::event::Event;
+use super::sample::{Method, Purchase};
+
+/// One thing that can happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// What a person types.
+    pub name: &'static str,
+    /// What it shows, in a line.
+    pub about: &'static str,
+}
+
+/// A scenario's events about one purchase, in the order in which they happened.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What the order is known by: the shop's reference, else the payment intent.
+    pub reference: String,
+    /// The purchase behind it.
+    pub purchase: Purchase,
+    /// What Stripe sends.
+    pub events: Vec<Event>,
+}
+
+const LIST: [Scenario; 9] = [
+    Scenario { name: "checkout", about: "a card checkout, paid at once" },
+    Scenario { name: "checkout-async", about: "a SEPA checkout: completed unpaid, the money comes later" },
+    Scenario { name: "payment-failed", about: "a declined card; nobody tries again" },
+    Scenario { name: "refund-partial", about: "a checkout, then about a third is given back" },
+    Scenario { name: "refund-full", about: "a checkout, then all is given back" },
+    Scenario { name: "refund-failed", about: "a checkout, then a refund that the bank sends back" },
+    Scenario { name: "dispute-won", about: "a checkout, disputed, decided for the shop" },
+    Scenario { name: "dispute-lost", about: "a checkout, disputed, decided against the shop" },
+    Scenario { name: "expired", about: "a checkout that nobody completes" },
+];
+
+/// All scenarios.
+pub fn list() -> &'static [Scenario] {
+    &LIST
+}
+
+/// Plays a scenario in the minute before `now` (Unix seconds); `None` where there is none of that name.
+pub fn play(name: &str, rng: &mut impl Rng, now: i64) -> Option<Stream> {
+    let method = if name == "checkout-async" { Method::SepaDebit } else { Method::Card };
+    let mut story = Story::begin(rng, method, now);
+    match name {
+        "checkout" => drop(story.checkout()),
+        "checkout-async" => story.checkout_async(),
+        "payment-failed" => story.payment_failed(),
+        "refund-partial" => story.refund(|total| (total / 30 * 10).max(1), false),
+        "refund-full" => story.refund(|total| total, false),
+        "refund-failed" => story.refund(|total| total, true),
+        "dispute-won" => story.dispute("won"),
+        "dispute-lost" => story.dispute("lost"),
+        "expired" => story.expired(),
+        _ => return None,
+    }
+    Some(story.end(now))
+}
+
+/// A stream in the making.
+struct Story<'a, R> {
+    rng: &'a mut R,
+    purchase: Purchase,
+    /// The customer came to the checkout.
+    start: i64,
+    clock: i64,
+    labeled: bool,
+    events: Vec<Event>,
+}
+
+impl<'a, R: Rng> Story<'a, R> {
+    fn begin(rng: &'a mut R, method: Method, now: i64) -> Self {
+        let purchase = Purchase::draw(rng, method);
+        // Nothing takes longer than a minute, so that no event comes from the future.
+        let start = now - 60;
+        Self { rng, purchase, start, clock: start, labeled: false, events: Vec::new() }
+    }
+
+    fn end(self, now: i64) -> Stream {
+        debug_assert!(self.clock <= now, "an event from the future");
+        let reference = if self.labeled { &self.purchase.reference } else { &self.purchase.payment_intent };
+        Stream { reference: reference.clone(), events: self.events, purchase: self.purchase }
+    }
+
+    fn tell(&mut self, kind: &str, object: Value) {
+        self.labeled |= kind.starts_with("checkout.session.");
+        self.events.push(Event::about(&self.purchase, self.rng, kind, self.clock, object));
+    }
+
+    fn wait(&mut self, seconds: i64) -> i64 {
+        self.clock += seconds;
+        self.clock
+    }
+
+    /// A card checkout; returns its charge.
+    fn checkout(&mut self) -> Value {
+        let paying = self.wait(24);
+        self.tell("payment_intent.created", self.purchase.payment_intent(paying));
+        self.wait(1);
+        let charge = self.purchase.succeeded_charge(self.rng, self.clock);
+        self.tell("charge.succeeded", charge.clone());
+        self.tell("payment_intent.succeeded", self.purchase.succeeded_payment_intent(paying));
+        self.wait(1);
+        self.tell("checkout.session.completed", self.purchase.completed_session(self.start, "paid"));
+        charge
+    }
+
+    fn checkout_async(&mut self) {
+        let paying = self.wait(24);
+        self.tell("payment_intent.created", self.purchase.payment_intent(paying));
+        self.wait(1);
+        let mut charge = self.purchase.succeeded_charge(self.rng, self.clock);
+        let balance = charge["balance_transaction"].take();
+        charge["paid"] = json!(false);
+        charge["status"] = json!("pending");
+        self.tell("charge.pending", charge.clone());
+        let processing = self.purchase.attempted_payment_intent(paying, json!({"status": "processing"}));
+        self.tell("payment_intent.processing", processing);
+        self.tell("checkout.session.completed", self.purchase.completed_session(self.start, "unpaid"));
+        self.wait(20);
+        charge["balance_transaction"] = balance;
+        charge["paid"] = json!(true);
+        charge["status"] = json!("succeeded");
+        self.tell("charge.succeeded", charge);
+        self.tell("payment_intent.succeeded", self.purchase.succeeded_payment_intent(paying));
+        self.tell("checkout.session.async_payment_succeeded", self.purchase.completed_session(self.start, "paid"));
+    }
+
+    fn payment_failed(&mut self) {
+        let paying = self.wait(24);
+        self.tell("payment_intent.created", self.purchase.payment_intent(paying));
+        self.wait(1);
+        let charge = self.purchase.failed_charge(self.rng, self.clock);
+        self.tell("charge.failed", charge);
+        let error = json!({"last_payment_error": self.purchase.decline(), "payment_method": null});
+        self.tell("payment_intent.payment_failed", self.purchase.attempted_payment_intent(paying, error));
+    }
+
+    fn refund(&mut self, share: fn(i64) -> i64, fails: bool) {
+        let mut charge = self.checkout();
+        let amount = share(self.purchase.total);
+        let id = self.purchase.id(self.rng, "re");
+        let created = self.wait(10);
+        self.tell("refund.created", self.purchase.refund(&id, amount, created, json!({})));
+        charge["amount_refunded"] = json!(amount);
+        charge["refunded"] = json!(amount == self.purchase.total);
+        self.tell("charge.refunded", charge);
+        self.wait(4);
+        let later = if fails {
+            let back = self.purchase.id(self.rng, "txn");
+            json!({"status": "failed", "failure_reason": "lost_or_stolen_card", "failure_balance_transaction": back})
+        } else {
+            let number = super::sample::base62(self.rng, 23).to_uppercase();
+            json!({"destination_details": {"card": {"reference": number, "reference_status": "available"}}})
+        };
+        let refund = self.purchase.refund(&id, amount, created, later);
+        if fails {
+            self.tell("refund.failed", refund.clone());
+        }
+        self.tell("refund.updated", refund.clone());
+        self.tell("charge.refund.updated", refund);
+    }
+
+    fn dispute(&mut self, verdict: &str) {
+        self.checkout();
+        let id = self.purchase.id(self.rng, "du");
+        let created = self.wait(10);
+        let total = self.purchase.total;
+        let taken = self.purchase.dispute_transaction(self.rng, &id, -total, created);
+        let mut state = json!({"balance_transactions": [taken]});
+        self.tell("charge.dispute.created", self.purchase.dispute(&id, created, state.clone()));
+        self.tell("charge.dispute.funds_withdrawn", self.purchase.dispute(&id, created, state.clone()));
+        self.wait(8);
+        state["status"] = json!("under_review");
+        state["evidence_details"] = json!({"has_evidence": true, "submission_count": 1});
+        self.tell("charge.dispute.updated", self.purchase.dispute(&id, created, state.clone()));
+        self.wait(8);
+        state["status"] = json!(verdict);
+        if verdict == "won" {
+            let back = self.purchase.dispute_transaction(self.rng, &id, total, self.clock);
+            state["balance_transactions"] = json!([taken_of(&state), back]);
+            self.tell("charge.dispute.funds_reinstated", self.purchase.dispute(&id, created, state.clone()));
+        }
+        self.tell("charge.dispute.closed", self.purchase.dispute(&id, created, state));
+    }
+
+    fn expired(&mut self) {
+        // A session lives for a day.
+        self.tell("checkout.session.expired", self.purchase.expired_session(self.start - 86_400));
+    }
+}
+
+fn taken_of(state: &Value) -> Value {
+    state["balance_transactions"][0].clone()
+}
