@@ -36,7 +36,8 @@ impl Fields {
 
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        let value = value.to_i64().map_or_else(|| serde_json::Value::String(value.to_string()), serde_json::Value::from);
+        let value =
+            value.to_i64().map_or_else(|| serde_json::Value::String(value.to_string()), serde_json::Value::from);
         self.0.insert(key.as_str().to_owned(), value);
         Ok(())
     }

@@ -49,7 +49,11 @@ impl Default for Metrics {
         let received = Family::default();
         registry.register("webhooks", "Webhook requests by their answer", received.clone());
         let secrets = Family::default();
-        registry.register("signing_secret_used", "Verified requests by the position of their signing secret", secrets.clone());
+        registry.register(
+            "signing_secret_used",
+            "Verified requests by the position of their signing secret",
+            secrets.clone(),
+        );
         let answer_seconds = Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0]);
         registry.register("answer_seconds", "From the complete request to its answer", answer_seconds.clone());
         let queue_depth = Gauge::default();
@@ -58,7 +62,15 @@ impl Default for Metrics {
         registry.register("bytes_in_flight", "Bytes of bodies in memory", bytes_in_flight.clone());
         let writers_abandoned = Gauge::default();
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
-        Self { received, secrets, answer_seconds, queue_depth, bytes_in_flight, writers_abandoned, registry: Arc::new(registry) }
+        Self {
+            received,
+            secrets,
+            answer_seconds,
+            queue_depth,
+            bytes_in_flight,
+            writers_abandoned,
+            registry: Arc::new(registry),
+        }
     }
 }
 

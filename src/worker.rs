@@ -33,7 +33,9 @@ const POLL: Duration = Duration::from_secs(1);
 pub fn apply_pending(pool: &DbPool, settings: &Settings) -> anyhow::Result<usize> {
     let mut conn = pool.get().context("no database connection for the worker")?;
     let token = Uuid::now_v7();
-    let claimed = conn.transaction(|conn| inbox::claim(conn, token, BATCH, LEASE_SECONDS)).context("cannot claim pending events")?;
+    let claimed = conn
+        .transaction(|conn| inbox::claim(conn, token, BATCH, LEASE_SECONDS))
+        .context("cannot claim pending events")?;
     let read: Vec<(&ClaimedEvent, Read)> = claimed.iter().map(|event| (event, read(event, settings))).collect();
 
     let (mut applicable, mut rest) = (Vec::new(), Vec::new());
@@ -88,9 +90,14 @@ fn apply<'a>(
 ) -> anyhow::Result<Vec<(&'a ClaimedEvent, &'a Facts)>> {
     let alone = events.len() == 1;
     let outcomes = conn.transaction(|conn| {
-        let incoming: Vec<Incoming<'_>> = events.iter().map(|(event, facts)| Incoming { scope: scope(event), facts }).collect();
+        let incoming: Vec<Incoming<'_>> =
+            events.iter().map(|(event, facts)| Incoming { scope: scope(event), facts }).collect();
         let outcomes = orders::reconcile(conn, settings, &incoming)?;
-        let applied = events.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).map(|((event, _), _)| event.id);
+        let applied = events
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == Outcome::Applied)
+            .map(|((event, _), _)| event.id);
         inbox::settle(conn, token, &applied.collect::<Vec<_>>(), State::Processed, None)?;
         Ok::<_, diesel::result::Error>(outcomes)
     });
@@ -121,7 +128,8 @@ fn give_up_or_postpone(conn: &mut PgConnection, token: Uuid, event: &ClaimedEven
     if event.tries + 1 >= MAX_TRIES {
         log::error!(event = id, reason = why; "quarantined after {MAX_TRIES} tries; replay it after a fix");
         let reason = format!("failed {MAX_TRIES} times: {why}");
-        inbox::settle(conn, token, &[event.id], State::Quarantined, Some(&reason)).context("cannot quarantine an event")?;
+        inbox::settle(conn, token, &[event.id], State::Quarantined, Some(&reason))
+            .context("cannot quarantine an event")?;
     } else {
         log::warn!(event = id, reason = why, tries = event.tries + 1; "a pending event failed; trying again later");
         let seconds = 1 << event.tries.clamp(0, 8);
@@ -131,7 +139,13 @@ fn give_up_or_postpone(conn: &mut PgConnection, token: Uuid, event: &ClaimedEven
 }
 
 /// The loops; they end when `stop` turns true, after the step in hand.
-pub async fn run(pool: DbPool, settings: Settings, outbox: Arc<Outbox>, wake: Arc<Notify>, stop: watch::Receiver<bool>) {
+pub async fn run(
+    pool: DbPool,
+    settings: Settings,
+    outbox: Arc<Outbox>,
+    wake: Arc<Notify>,
+    stop: watch::Receiver<bool>,
+) {
     let (pending_stop, outbox_wake) = (stop.clone(), Arc::clone(&wake));
     let pending = repeat(pending_stop, wake, "pending events", move || {
         let (pool, settings) = (pool.clone(), settings.clone());

@@ -1,11 +1,18 @@
-//! The commands: one file a subcommand.
+//! The commands: one file a subcommand. A command reads its arguments, calls a room, and prints.
+//!
+//! Exit codes: 0 done, 1 could not be done, 2 the command line is wrong.
 
+mod config;
+mod migrate;
+mod serve;
+mod templates;
+mod worker;
+
+use crate::config::{Config, Logging};
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-pub mod templates;
-
+/// A Stripe webhook receiver that rings up every payment exactly once.
 #[derive(Parser)]
 #[command(name = "ringup", version, about)]
 struct Cli {
@@ -15,13 +22,39 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Receives webhooks and works on what is left over.
+    Serve(serve::Args),
+    /// Works on what is left over, without HTTP.
+    Worker,
+    /// Applies pending migrations; safe from several processes at once.
+    Migrate,
+    /// Looks at the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Looks at the mail templates.
     Templates(templates::Args),
 }
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
-        Command::Templates(args) => templates::run(&args),
+    let command = Cli::parse().command;
+    crate::logging::start(&Logging::from_env());
+    let done = match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Worker => worker::run(),
+        Command::Migrate => migrate::run(),
+        Command::Config(command) => config::run(&command),
+        Command::Templates(args) => return templates::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringup: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn configuration() -> anyhow::Result<Config> {
+    Ok(Config::from_env()?)
 }

@@ -3,6 +3,7 @@
 //! Invariants: only this room touches the process environment; a mistake names its key, never its value; what
 //! starts with a [`Config`] in hand needs no further check. It knows no other room.
 
+pub mod mail;
 pub mod smtp;
 mod vars;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use mail::Mail;
 pub use smtp::SmtpTarget;
 pub use vars::{Mistakes, Secret, Vars};
 
@@ -110,23 +112,6 @@ pub struct Orders {
     pub confirm_grace: Duration,
 }
 
-/// Outgoing mail.
-#[derive(Clone, Debug)]
-pub struct Mail {
-    /// The server, or a directory.
-    pub target: SmtpTarget,
-    /// `name@example.com` or `Shop <name@example.com>`.
-    pub from: String,
-    /// The shop's name in mails.
-    pub shop_name: String,
-    /// The shop's home page.
-    pub shop_url: Option<String>,
-    /// Templates that take the place of the built-in ones.
-    pub templates_dir: Option<PathBuf>,
-    /// A whole delivery takes at most this long.
-    pub deadline: Duration,
-}
-
 /// How logs are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
@@ -192,7 +177,9 @@ pub fn environment() -> Result<BTreeMap<String, String>, Mistakes> {
         Err(error) if error.not_found() => {}
         Err(_) => return Err(Mistakes(vec![".env: cannot be read".into()])),
     }
-    values.extend(std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))));
+    values.extend(
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))),
+    );
     Ok(values)
 }
 
@@ -246,7 +233,9 @@ fn mode(vars: &Vars) -> Mode {
         (is("test"), is("live"))
     });
     match (mode, key) {
-        (_, Some((false, false))) => vars.mistake("STRIPE_SECRET_KEY", "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…"),
+        (_, Some((false, false))) => {
+            vars.mistake("STRIPE_SECRET_KEY", "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…")
+        }
         (Mode::Live, Some((true, _))) => vars.mistake("STRIPE_SECRET_KEY", "is a test key, but STRIPE_MODE is live"),
         (Mode::Test, Some((_, true))) => vars.mistake("STRIPE_SECRET_KEY", "is a live key, but STRIPE_MODE is test"),
         _ => {}
@@ -279,11 +268,11 @@ fn reference_from(vars: &Vars, name: &str) -> Option<ReferenceFrom> {
 
 fn mail(vars: &Vars) -> Mail {
     let url = vars.require("SMTP_URL", "smtp://host:587, smtps://host or file://DIR");
-    let target = url.parse().unwrap_or_else(|error| {
+    let target = SmtpTarget::parse(&url).unwrap_or_else(|error| {
         if !url.is_empty() {
             vars.mistake("SMTP_URL", error);
         }
-        SmtpTarget::File(PathBuf::new())
+        SmtpTarget::Directory(PathBuf::new())
     });
     Mail {
         target,

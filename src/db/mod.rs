@@ -42,7 +42,13 @@ pub fn with_timeouts(url: &str) -> String {
     let missing = LIBPQ.iter().filter(|(key, _)| !url.contains(key));
     let uri = url.contains("://");
     missing.fold(url.to_owned(), |url, (key, value)| {
-        let separator = if !uri { ' ' } else if url.contains('?') { '&' } else { '?' };
+        let separator = if !uri {
+            ' '
+        } else if url.contains('?') {
+            '&'
+        } else {
+            '?'
+        };
         format!("{url}{separator}{key}={value}")
     })
 }
@@ -77,22 +83,29 @@ pub fn pool(url: &str, size: u32) -> DbPool {
 /// the others wait and then find nothing to do.
 pub fn migrate(url: &str) -> anyhow::Result<Vec<String>> {
     let mut conn = connect(url)?;
-    let unbounded = format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
+    let unbounded =
+        format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
     diesel::connection::SimpleConnection::batch_execute(&mut conn, &unbounded).context("cannot lock for migrating")?;
-    let applied = conn.run_pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("a migration failed")?;
+    let applied =
+        conn.run_pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("a migration failed")?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 
 /// Complains unless exactly the migrations that this build knows are applied.
 pub fn check_schema(conn: &mut PgConnection) -> anyhow::Result<()> {
-    let pending = conn.pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("cannot read the schema's version")?;
+    let pending = conn
+        .pending_migrations(MIGRATIONS)
+        .map_err(anyhow::Error::from_boxed)
+        .context("cannot read the schema's version")?;
     if !pending.is_empty() {
         bail!("the database's schema is {} migration(s) behind; run `ringup migrate`", pending.len());
     }
     let known: Vec<String> = known_migrations()?;
     let applied = conn.applied_migrations().map_err(anyhow::Error::from_boxed)?;
     match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
-        Some(version) => bail!("the database's schema has migration {version}, which this build does not know; start a newer ringup"),
+        Some(version) => {
+            bail!("the database's schema has migration {version}, which this build does not know; start a newer ringup")
+        }
         None => Ok(()),
     }
 }

@@ -29,7 +29,12 @@ pub async fn read(
     tokio::time::timeout(deadline, reading).await.unwrap_or(Err(HttpError::too_slow()))
 }
 
-async fn collect(mut payload: Payload, reserved: usize, limit: usize, mut permit: Permit) -> Result<(Vec<u8>, Permit), HttpError> {
+async fn collect(
+    mut payload: Payload,
+    reserved: usize,
+    limit: usize,
+    mut permit: Permit,
+) -> Result<(Vec<u8>, Permit), HttpError> {
     let mut body = Vec::with_capacity(reserved);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| refuse(&error))?;

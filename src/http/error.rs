@@ -30,7 +30,11 @@ impl HttpError {
 
     /// 401: no token, or another one.
     pub const fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid bearer token is needed: Authorization: Bearer $API_TOKEN")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "a valid bearer token is needed: Authorization: Bearer $API_TOKEN",
+        )
     }
 
     /// 404: nothing of that name.
@@ -40,7 +44,8 @@ impl HttpError {
 
     /// 405, with the methods that are allowed.
     pub const fn method_not_allowed(allow: &'static str) -> Self {
-        let mut error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this method is not for this path");
+        let mut error =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this method is not for this path");
         error.allow = Some(allow);
         error
     }
@@ -57,7 +62,8 @@ impl HttpError {
 
     /// 415: never inflate before verifying.
     pub const fn compressed() -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "send the body without Content-Encoding").closing()
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "send the body without Content-Encoding")
+            .closing()
     }
 
     /// 503: our own trouble; the sender tries again.

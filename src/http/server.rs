@@ -2,11 +2,11 @@
 
 use super::deadline::DeadlineStream;
 use super::{State, routes};
-use crate::config::{Config, ReferenceFrom};
-use crate::db::{self, DbPool};
+use crate::config::Config;
+use crate::db;
 use crate::intake::{Budget, Intake, Writer};
 use crate::metrics::Metrics;
-use crate::orders::{LabelSource, Labelling, Settings};
+use crate::orders::Settings;
 use crate::outbox::Outbox;
 use crate::worker;
 use actix_http::HttpService;
@@ -56,23 +56,6 @@ impl Running {
     }
 }
 
-/// How orders are read from events, by the configuration.
-pub fn settings(config: &Config) -> Settings {
-    let from = config.orders.reference_from.iter().map(|from| match from {
-        ReferenceFrom::Metadata => LabelSource::Metadata,
-        ReferenceFrom::ClientReferenceId => LabelSource::ClientReferenceId,
-    });
-    Settings {
-        labelling: Labelling { metadata_key: config.orders.metadata_key.clone(), from: from.collect() },
-        grace_seconds: i32::try_from(config.orders.confirm_grace.as_secs()).unwrap_or(i32::MAX),
-    }
-}
-
-/// The outbox, by the configuration.
-pub fn outbox(config: &Config, pool: DbPool) -> anyhow::Result<Outbox> {
-    Outbox::new(pool, &config.mail)
-}
-
 impl Server {
     /// Checks the schema, renders the templates, binds the port and starts the writer. `workers` says whether this
     /// process also works on what is left over.
@@ -80,15 +63,22 @@ impl Server {
         let url = config.database_url.expose();
         db::check_schema(&mut db::connect(url)?)?;
         let pool = db::pool(url, POOL);
-        let outbox = Arc::new(outbox(&config, pool.clone())?);
+        let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail)?);
         let address = (&config.host[..], config.port);
-        let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
-        let (settings, wake) = (settings(&config), Arc::new(Notify::new()));
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+        let (settings, wake) = (Settings::new(&config.orders), Arc::new(Notify::new()));
         let waker = Arc::clone(&wake);
         let (intake, writer) = Intake::new(url, settings.clone(), move || waker.notify_waiters());
         let labelling = Arc::new(settings.labelling.clone());
-        let state =
-            State { config: Arc::new(config), labelling, pool, intake, budget: Budget::new(IN_FLIGHT), metrics: Metrics::default() };
+        let state = State {
+            config: Arc::new(config),
+            labelling,
+            pool,
+            intake,
+            budget: Budget::new(IN_FLIGHT),
+            metrics: Metrics::default(),
+        };
         Ok(Self { listener, state, writer, settings, outbox, wake, workers })
     }
 

@@ -20,7 +20,11 @@ const STRIPE_LIMIT: usize = 1 << 20;
 const SIGNATURE: &str = "stripe-signature";
 
 /// The receiver of Stripe's events.
-pub async fn stripe(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> Result<HttpResponse, HttpError> {
+pub async fn stripe(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, HttpError> {
     let answer = receive(&request, payload, &state).await;
     let label = match &answer {
         Ok(accepted) => accepted.status,
@@ -64,24 +68,37 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State) ->
 
 fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<(), HttpError> {
     let mut headers = request.headers().get_all(SIGNATURE);
-    let header = headers.next().ok_or(HttpError::bad_request("missing_signature", "the Stripe-Signature header is missing"))?;
+    let header =
+        headers.next().ok_or(HttpError::bad_request("missing_signature", "the Stripe-Signature header is missing"))?;
     if body.is_empty() {
         return Err(HttpError::bad_request("missing_payload", "the body is empty"));
     }
     let stripe = &state.config.stripe;
-    let invalid = HttpError::bad_request("invalid_signature", "the signature does not match the body and any configured secret");
+    let invalid =
+        HttpError::bad_request("invalid_signature", "the signature does not match the body and any configured secret");
     if headers.next().is_some() {
         return Err(invalid);
     }
-    match signature::verify(Some(header.as_bytes()), body, &stripe.secrets, Utc::now().timestamp(), Some(stripe.tolerance)) {
+    match signature::verify(
+        Some(header.as_bytes()),
+        body,
+        &stripe.secrets,
+        Utc::now().timestamp(),
+        Some(stripe.tolerance),
+    ) {
         Ok(verified) => {
             let position = u32::try_from(verified.secret).unwrap_or(u32::MAX);
             state.metrics.secrets.get_or_create(&SecretUsed { position }).inc();
             Ok(())
         }
         Err(Rejection::OutOfTolerance) => {
-            log::warn!("a rightly signed event is refused: its timestamp is too far from this server's clock; check the clock");
-            Err(HttpError::bad_request("timestamp_out_of_tolerance", "the signature's timestamp is too far from this server's clock"))
+            log::warn!(
+                "a rightly signed event is refused: its timestamp is too far from this server's clock; check the clock"
+            );
+            Err(HttpError::bad_request(
+                "timestamp_out_of_tolerance",
+                "the signature's timestamp is too far from this server's clock",
+            ))
         }
         Err(Rejection::Missing | Rejection::Invalid) => Err(invalid),
     }
@@ -120,7 +137,8 @@ fn judge(event: &Event<'_>, state: &State) -> (inbox::State, Option<String>, Opt
     if let Some(reason) = unwelcome(event, state) {
         return (inbox::State::Ignored, Some(reason.to_owned()), None);
     }
-    if storable_id(&event.id).is_err() || event.account.as_deref().is_some_and(|account| storable_id(account).is_err()) {
+    if storable_id(&event.id).is_err() || event.account.as_deref().is_some_and(|account| storable_id(account).is_err())
+    {
         return (inbox::State::Quarantined, Some("id: not a usable identifier".to_owned()), None);
     }
     let taken = catch_unwind(AssertUnwindSafe(|| {

@@ -198,7 +198,13 @@ pub fn claim(conn: &mut PgConnection, token: Uuid, limit: i32, lease_seconds: i3
 }
 
 /// Ends the wait of claimed events, where `token` still holds them. `reason` says why they are ignored or quarantined.
-pub fn settle(conn: &mut PgConnection, token: Uuid, ids: &[i64], state: State, reason: Option<&str>) -> QueryResult<usize> {
+pub fn settle(
+    conn: &mut PgConnection,
+    token: Uuid,
+    ids: &[i64],
+    state: State,
+    reason: Option<&str>,
+) -> QueryResult<usize> {
     if ids.is_empty() {
         return Ok(0);
     }

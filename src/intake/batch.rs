@@ -65,9 +65,15 @@ fn is_broken(error: &Error) -> bool {
         Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => true,
         Error::DatabaseError(DatabaseErrorKind::Unknown, info) => {
             let text = info.message();
-            ["server closed the connection", "terminating connection", "no connection to the server", "could not extend file", "No space left"]
-                .iter()
-                .any(|sign| text.contains(sign))
+            [
+                "server closed the connection",
+                "terminating connection",
+                "no connection to the server",
+                "could not extend file",
+                "No space left",
+            ]
+            .iter()
+            .any(|sign| text.contains(sign))
         }
         _ => false,
     }
@@ -109,8 +115,10 @@ fn report_conflicts(
     sorted: &BTreeMap<(&str, &str, &str), usize>,
     rows: &[Option<i64>],
 ) -> QueryResult<()> {
-    let stored: std::collections::BTreeSet<usize> = sorted.values().zip(rows).filter(|(_, row)| row.is_some()).map(|(n, _)| *n).collect();
-    let duplicates: Vec<&NewEvent> = (0..batch.len()).filter(|n| !stored.contains(n)).map(|n| &batch[n].event).collect();
+    let stored: std::collections::BTreeSet<usize> =
+        sorted.values().zip(rows).filter(|(_, row)| row.is_some()).map(|(n, _)| *n).collect();
+    let duplicates: Vec<&NewEvent> =
+        (0..batch.len()).filter(|n| !stored.contains(n)).map(|n| &batch[n].event).collect();
     for conflict in inbox::conflicts(conn, &duplicates)? {
         log::warn!(event = conflict.event_id.escape_debug().to_string(), account = conflict.account; "conflict: the same event id came with another body; the first is kept");
     }

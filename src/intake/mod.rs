@@ -67,7 +67,11 @@ pub struct Intake {
 
 impl Intake {
     /// A way in, and the writer that empties it. `wake` is called after a commit that left work to the workers.
-    pub fn new(database_url: &str, settings: crate::orders::Settings, wake: impl Fn() + Send + Sync + 'static) -> (Self, Writer) {
+    pub fn new(
+        database_url: &str,
+        settings: crate::orders::Settings,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> (Self, Writer) {
         let (queue, jobs) = sync_channel(QUEUE);
         let (depth, abandoned) = (Arc::default(), Arc::default());
         let intake = Self { queue, depth: Arc::clone(&depth), abandoned: Arc::clone(&abandoned) };

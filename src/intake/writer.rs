@@ -45,7 +45,7 @@ struct Shared {
     /// Which writer is the current one; a lesser one ends after its batch.
     generation: AtomicU64,
     /// When the current writer's batch began, in milliseconds since `started`; -1 between batches.
-    busy_since: AtomicBool, AtomicI64,
+    busy_since: AtomicI64,
     closing: AtomicBool,
     ended: Mutex<bool>,
     end: Condvar,
@@ -89,7 +89,8 @@ impl Writer {
 
 fn spawn_writer(shared: &Arc<Shared>, generation: u64) {
     let own = Arc::clone(shared);
-    let spawned = thread::Builder::new().name(format!("intake-writer-{generation}")).spawn(move || write_on(&own, generation));
+    let spawned =
+        thread::Builder::new().name(format!("intake-writer-{generation}")).spawn(move || write_on(&own, generation));
     if let Err(error) = spawned {
         log::error!(error:% = error; "cannot start a writer thread");
     }
@@ -101,7 +102,8 @@ fn watch(shared: &Arc<Shared>) {
     while !*ended {
         (ended, _) = shared.end.wait_timeout(ended, WATCH).unwrap_or_else(PoisonError::into_inner);
         let busy_since = shared.busy_since.load(Ordering::SeqCst);
-        let stuck = busy_since >= 0 && shared.millis() - busy_since > i64::try_from(STUCK.as_millis()).unwrap_or(i64::MAX);
+        let stuck =
+            busy_since >= 0 && shared.millis() - busy_since > i64::try_from(STUCK.as_millis()).unwrap_or(i64::MAX);
         if stuck && shared.gauges.abandoned.load(Ordering::SeqCst) < MAX_ABANDONED {
             shared.gauges.abandoned.fetch_add(1, Ordering::SeqCst);
             shared.busy_since.store(-1, Ordering::SeqCst);

@@ -87,11 +87,7 @@ impl<'a> Attempt<'a> {
         if attempt.paid > 0 {
             attempt.refunded = attempt.went_back();
             attempt.lost = attempt.was_lost();
-            attempt.disputed = attempt
-                .component
-                .disputes
-                .iter()
-                .any(|(_, dispute)| !dispute.now.is.status.closed());
+            attempt.disputed = attempt.component.disputes.iter().any(|(_, dispute)| !dispute.now.is.status.closed());
         }
         attempt
     }
@@ -114,43 +110,18 @@ impl<'a> Attempt<'a> {
     /// The payments that arrived. Each succeeded payment intent is one; where none is known yet, whatever else says
     /// that money arrived. What was a payment stays one under this or another of its names.
     pub fn payments(&self) -> Vec<Payment<'a>> {
-        let intents: Vec<_> = self
-            .component
-            .payment_intents
-            .iter()
-            .filter(|(_, intent)| intent.succeeded())
-            .collect();
+        let intents: Vec<_> = self.component.payment_intents.iter().filter(|(_, intent)| intent.succeeded()).collect();
         let is_payment = |id: &str| intents.iter().any(|(name, _)| *name == id);
-        let named = self
-            .component
-            .names
-            .iter()
-            .filter(|(kind, _)| *kind != ObjectKind::Other)
-            .map(|(_, id)| *id);
+        let named = self.component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other).map(|(_, id)| *id);
         let others: Vec<&str> = named.filter(|id| !is_payment(id)).collect();
         if intents.is_empty() {
-            let paid_invoice = self
-                .component
-                .invoices
-                .iter()
-                .any(|(_, invoice)| invoice.paid() && invoice.now.is.paid > 0);
-            let paid_session = self
-                .component
-                .sessions
-                .iter()
-                .any(|(_, session)| session.paid());
+            let paid_invoice =
+                self.component.invoices.iter().any(|(_, invoice)| invoice.paid() && invoice.now.is.paid > 0);
+            let paid_session = self.component.sessions.iter().any(|(_, session)| session.paid());
             let paid = paid_invoice || paid_session || self.direct_charges().next().is_some();
-            let (name, also) = others
-                .split_first()
-                .map_or(("", Vec::new()), |(name, also)| (*name, also.to_vec()));
+            let (name, also) = others.split_first().map_or(("", Vec::new()), |(name, also)| (*name, also.to_vec()));
             let currency = self.price.map(|price| price.currency);
-            let payment = Payment {
-                name,
-                also,
-                amount: self.paid,
-                currency,
-                intent: None,
-            };
+            let payment = Payment { name, also, amount: self.paid, currency, intent: None };
             return if paid { vec![payment] } else { Vec::new() };
         }
         let payment = |(name, intent): &&(&'a str, &'a PaymentIntent)| Payment {
@@ -166,43 +137,24 @@ impl<'a> Attempt<'a> {
     /// The refunds that took something back of what was paid; a released authorization took nothing.
     pub fn refunds(&self) -> impl Iterator<Item = (&'a str, &'a Refund)> {
         let only_released = |refund: &Refund| {
-            let mut known = self
-                .component
-                .charges
-                .iter()
-                .filter(|(id, _)| refund.ties.charges.contains(*id))
-                .peekable();
+            let mut known =
+                self.component.charges.iter().filter(|(id, _)| refund.ties.charges.contains(*id)).peekable();
             known.peek().is_some() && known.all(|(_, charge)| !charge.took())
         };
-        self.component
-            .refunds
-            .iter()
-            .copied()
-            .filter(move |(_, refund)| !only_released(refund))
+        self.component.refunds.iter().copied().filter(move |(_, refund)| !only_released(refund))
     }
 
     /// Charges of which more was given back than the known refunds say, and how much more.
     pub fn unexplained(&self) -> impl Iterator<Item = (&'a str, &'a Charge, i64)> {
         let sum = |refunds: &mut dyn Iterator<Item = &Refund>| {
-            refunds.fold(0_i64, |sum, refund| {
-                sum.saturating_add(refund.now.is.amount)
-            })
+            refunds.fold(0_i64, |sum, refund| sum.saturating_add(refund.now.is.amount))
         };
-        let mut unplaced = sum(&mut self
-            .refunds()
-            .map(|(_, refund)| refund)
-            .filter(|refund| refund.ties.charges.is_empty()));
-        let charges = self
-            .component
-            .charges
-            .iter()
-            .copied()
-            .filter(|(_, charge)| charge.took());
+        let mut unplaced =
+            sum(&mut self.refunds().map(|(_, refund)| refund).filter(|refund| refund.ties.charges.is_empty()));
+        let charges = self.component.charges.iter().copied().filter(|(_, charge)| charge.took());
         charges.filter_map(move |(id, charge)| {
-            let known = sum(&mut self
-                .refunds()
-                .map(|(_, refund)| refund)
-                .filter(|refund| refund.ties.charges.contains(id)));
+            let known =
+                sum(&mut self.refunds().map(|(_, refund)| refund).filter(|refund| refund.ties.charges.contains(id)));
             let over = charge.amount_refunded.saturating_sub(known).max(0);
             let explained = over.min(unplaced);
             unplaced = unplaced.saturating_sub(explained);
@@ -211,45 +163,24 @@ impl<'a> Attempt<'a> {
     }
 
     fn direct_charges(&self) -> impl Iterator<Item = &'a Charge> {
-        self.component
-            .charges
-            .iter()
-            .map(|(_, charge)| *charge)
-            .filter(|charge| charge.direct && charge.took())
+        self.component.charges.iter().map(|(_, charge)| *charge).filter(|charge| charge.direct && charge.took())
     }
 
     fn came_in(&self) -> i64 {
-        let intents = self
-            .component
-            .payment_intents
-            .iter()
-            .map(|(_, intent)| &intent.now.is);
+        let intents = self.component.payment_intents.iter().map(|(_, intent)| &intent.now.is);
         let live = intents.filter(|intent| intent.status != Intent::Canceled);
         let by_intents = self.sum(live.map(|intent| (intent.received, &*intent.currency)));
-        let invoices = self
-            .component
-            .invoices
-            .iter()
-            .map(|(_, invoice)| &invoice.now.is);
-        let by_invoices =
-            self.sum(invoices.map(|invoice| (invoice.paid, &*invoice.asked.currency)));
-        let by_charges = self.sum(
-            self.direct_charges()
-                .map(|charge| (charge.amount_captured, &*charge.now.is.currency)),
-        );
+        let invoices = self.component.invoices.iter().map(|(_, invoice)| &invoice.now.is);
+        let by_invoices = self.sum(invoices.map(|invoice| (invoice.paid, &*invoice.asked.currency)));
+        let by_charges =
+            self.sum(self.direct_charges().map(|charge| (charge.amount_captured, &*charge.now.is.currency)));
         // They tell of the same money: the one that knows most is right.
         let known = by_intents.max(by_invoices).max(by_charges);
         if known > 0 {
             return known;
         }
-        let sessions = self
-            .component
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.paid());
-        sessions
-            .filter_map(|(_, session)| session.expects())
-            .fold(0, |sum, asked| sum.saturating_add(asked.total))
+        let sessions = self.component.sessions.iter().filter(|(_, session)| session.paid());
+        sessions.filter_map(|(_, session)| session.expects()).fold(0, |sum, asked| sum.saturating_add(asked.total))
     }
 
     fn is_full(&self) -> bool {
@@ -260,66 +191,38 @@ impl<'a> Attempt<'a> {
         if component.invoices.iter().any(|(_, invoice)| invoice.paid()) {
             return true;
         }
-        let paid = component
-            .payment_intents
-            .iter()
-            .any(|(_, intent)| intent.succeeded())
+        let paid = component.payment_intents.iter().any(|(_, intent)| intent.succeeded())
             || self.direct_charges().next().is_some();
-        paid && component
-            .invoices
-            .iter()
-            .all(|(_, invoice)| self.paid >= invoice.now.is.due)
+        paid && component.invoices.iter().all(|(_, invoice)| self.paid >= invoice.now.is.due)
     }
 
     fn went_back(&self) -> i64 {
-        let live = self
-            .refunds()
-            .filter(|(_, refund)| refund.live())
-            .map(|(_, refund)| &refund.now.is);
+        let live = self.refunds().filter(|(_, refund)| refund.live()).map(|(_, refund)| &refund.now.is);
         let refunds = self.sum(live.map(|refund| (refund.amount, &*refund.currency)));
-        let more = self.sum(
-            self.unexplained()
-                .map(|(_, charge, more)| (more, &*charge.now.is.currency)),
-        );
+        let more = self.sum(self.unexplained().map(|(_, charge, more)| (more, &*charge.now.is.currency)));
         refunds.saturating_add(more)
     }
 
     fn was_lost(&self) -> i64 {
-        let disputes = self
-            .component
-            .disputes
-            .iter()
-            .map(|(_, dispute)| &dispute.now.is);
+        let disputes = self.component.disputes.iter().map(|(_, dispute)| &dispute.now.is);
         let lost = disputes.filter(|dispute| dispute.status == dispute::Status::Lost);
         lost.fold(0, |sum: i64, dispute| {
-            let known = self
-                .price
-                .is_none_or(|price| price.currency == dispute.currency)
-                || self.exchange.is_some();
+            let known = self.price.is_none_or(|price| price.currency == dispute.currency) || self.exchange.is_some();
             // A bank may count in a currency of its own; then it disputes the whole.
-            let amount = if known {
-                self.exchanged(dispute.amount, &dispute.currency)
-            } else {
-                self.paid
-            };
+            let amount = if known { self.exchanged(dispute.amount, &dispute.currency) } else { self.paid };
             sum.saturating_add(amount)
         })
     }
 
     fn sum<'b>(&self, amounts: impl Iterator<Item = (i64, &'b str)>) -> i64 {
-        amounts.fold(0, |sum, (amount, currency)| {
-            sum.saturating_add(self.exchanged(amount, currency))
-        })
+        amounts.fold(0, |sum, (amount, currency)| sum.saturating_add(self.exchanged(amount, currency)))
     }
 
     /// In the shop's currency; what was paid in that already stays as it is.
     fn exchanged(&self, amount: i64, currency: &str) -> i64 {
         match self.exchange {
             Some(Exchange { from, to }) if from.currency == currency => {
-                let (whole, from) = (
-                    i128::from(amount) * i128::from(to.total),
-                    i128::from(from.total),
-                );
+                let (whole, from) = (i128::from(amount) * i128::from(to.total), i128::from(from.total));
                 i64::try_from((whole + from / 2) / from).unwrap_or(i64::MAX)
             }
             _ => amount,
@@ -329,95 +232,52 @@ impl<'a> Attempt<'a> {
 
 fn exchange<'a>(component: &Component<'a>) -> Option<Exchange<'a>> {
     component.sessions.iter().find_map(|(_, session)| {
-        let (from, to) = (
-            session.now.is.asked.as_ref()?,
-            session.now.is.converted.as_ref()?,
-        );
+        let (from, to) = (session.now.is.asked.as_ref()?, session.now.is.converted.as_ref()?);
         (from.total > 0 && from.currency != to.currency).then_some(Exchange { from, to })
     })
 }
 
 /// The best word for what was asked: a session's, else an invoice's, else a payment intent's, else a charge's.
 fn price<'a>(component: &Component<'a>) -> Option<Price<'a>> {
-    let of = |asked: &'a Asked| Price {
-        currency: &asked.currency,
-        total: asked.total,
-        subtotal: asked.subtotal,
-    };
-    let best = component
-        .sessions
-        .iter()
-        .filter(|(_, session)| session.expects().is_some());
+    let of = |asked: &'a Asked| Price { currency: &asked.currency, total: asked.total, subtotal: asked.subtotal };
+    let best = component.sessions.iter().filter(|(_, session)| session.expects().is_some());
     let best = best.max_by_key(|(_, session)| (session.paid(), session.now.is.status));
     if let Some(asked) = best.and_then(|(_, session)| session.expects()) {
         return Some(of(asked));
     }
-    if let Some((_, invoice)) = component
-        .invoices
-        .iter()
-        .max_by_key(|(_, invoice)| invoice.now.is.status)
-    {
+    if let Some((_, invoice)) = component.invoices.iter().max_by_key(|(_, invoice)| invoice.now.is.status) {
         return Some(of(&invoice.now.is.asked));
     }
-    let bare = |currency: &'a str, total: i64| Price {
-        currency,
-        total,
-        subtotal: None,
-    };
-    if let Some((_, intent)) = component
-        .payment_intents
-        .iter()
-        .max_by_key(|(_, intent)| intent.now.is.status)
-    {
+    let bare = |currency: &'a str, total: i64| Price { currency, total, subtotal: None };
+    if let Some((_, intent)) = component.payment_intents.iter().max_by_key(|(_, intent)| intent.now.is.status) {
         return Some(bare(&intent.now.is.currency, intent.now.is.amount));
     }
-    let charge = component
-        .charges
-        .iter()
-        .max_by_key(|(_, charge)| charge.now.is.status);
+    let charge = component.charges.iter().max_by_key(|(_, charge)| charge.now.is.status);
     charge.map(|(_, charge)| bare(&charge.now.is.currency, charge.now.is.amount))
 }
 
 fn state(component: &Component<'_>) -> Status {
-    let intents: Vec<Intent> = component
-        .payment_intents
-        .iter()
-        .map(|(_, intent)| intent.now.is.status)
-        .collect();
+    let intents: Vec<Intent> = component.payment_intents.iter().map(|(_, intent)| intent.now.is.status).collect();
     let intent = |status: Intent| intents.contains(&status);
-    let charge =
-        |test: fn(&Charge) -> bool| component.charges.iter().any(|(_, charge)| test(charge));
-    let session = |test: fn(&session::Session) -> bool| {
-        component.sessions.iter().any(|(_, session)| test(session))
-    };
-    let invoice = |test: fn(&invoice::Invoice) -> bool| {
-        component.invoices.iter().any(|(_, invoice)| test(invoice))
-    };
+    let charge = |test: fn(&Charge) -> bool| component.charges.iter().any(|(_, charge)| test(charge));
+    let session = |test: fn(&session::Session) -> bool| component.sessions.iter().any(|(_, session)| test(session));
+    let invoice = |test: fn(&invoice::Invoice) -> bool| component.invoices.iter().any(|(_, invoice)| test(invoice));
     // A payment intent knows more of its charges than they do.
     let decided = intents.iter().any(|status| *status >= Intent::Canceled);
-    let given_up = !intents.is_empty()
-        && intents
-            .iter()
-            .all(|status| matches!(status, Intent::Failed | Intent::Canceled));
+    let given_up =
+        !intents.is_empty() && intents.iter().all(|status| matches!(status, Intent::Failed | Intent::Canceled));
     if intent(Intent::RequiresCapture) || (!decided && charge(Charge::authorized)) {
         return Status::Authorized;
     }
-    let under_way =
-        intents.is_empty() && charge(|charge| charge.now.is.status == charge::Status::Pending);
-    if intent(Intent::Processing)
-        || under_way
-        || (!given_up && session(session::Session::awaits_funds))
-    {
+    let under_way = intents.is_empty() && charge(|charge| charge.now.is.status == charge::Status::Pending);
+    if intent(Intent::Processing) || under_way || (!given_up && session(session::Session::awaits_funds)) {
         return Status::AwaitingFunds;
     }
-    if intent(Intent::RequiresAction) || invoice(|invoice| invoice.stuck_at(Tried::ActionRequired))
-    {
+    if intent(Intent::RequiresAction) || invoice(|invoice| invoice.stuck_at(Tried::ActionRequired)) {
         return Status::RequiresAction;
     }
-    let declined =
-        intents.is_empty() && charge(|charge| charge.now.is.status == charge::Status::Failed);
-    let given_up_by_shop =
-        invoice(|invoice| invoice.now.is.status == invoice::Status::Uncollectible);
+    let declined = intents.is_empty() && charge(|charge| charge.now.is.status == charge::Status::Failed);
+    let given_up_by_shop = invoice(|invoice| invoice.now.is.status == invoice::Status::Uncollectible);
     let tried_in_vain = invoice(|invoice| invoice.stuck_at(Tried::Failed));
     if intent(Intent::Failed)
         || session(|session| session.async_failed)

@@ -43,17 +43,8 @@ impl Owed {
     /// Under a key that says more than the object's id.
     fn add_as(&mut self, kind: Kind, suffix: &str, object: &str, about: About) -> &mut Notice {
         let key = key(kind, suffix);
-        let about = About {
-            object: object.to_owned(),
-            ..about
-        };
-        let notice = Notice {
-            kind,
-            key: key.clone(),
-            also: Vec::new(),
-            wait: None,
-            about,
-        };
+        let about = About { object: object.to_owned(), ..about };
+        let notice = Notice { kind, key: key.clone(), also: Vec::new(), wait: None, about };
         self.0.entry(key).or_insert(notice)
     }
 }
@@ -63,19 +54,13 @@ fn key(kind: Kind, suffix: &str) -> String {
 }
 
 fn amount(amount: i64, currency: Option<&str>) -> About {
-    About {
-        amount: Some(amount),
-        currency: currency.map(str::to_owned),
-        ..About::default()
-    }
+    About { amount: Some(amount), currency: currency.map(str::to_owned), ..About::default() }
 }
 
 fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
     let component = &attempt.component;
     let known_by = |kind: ObjectKind| component.names.iter().any(|(named, _)| *named == kind);
-    let told_apart = component.label().is_some()
-        || known_by(ObjectKind::Session)
-        || known_by(ObjectKind::Invoice);
+    let told_apart = component.label().is_some() || known_by(ObjectKind::Session) || known_by(ObjectKind::Invoice);
     for payment in attempt.payments() {
         let about = amount(payment.amount, payment.currency);
         let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
@@ -89,11 +74,7 @@ fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
     for (id, invoice) in &component.invoices {
         let state = &invoice.now.is;
         if state.renewal && invoice.paid() && state.paid > 0 {
-            owed.add(
-                Kind::OrderRenewed,
-                id,
-                amount(state.paid, Some(&state.asked.currency)),
-            );
+            owed.add(Kind::OrderRenewed, id, amount(state.paid, Some(&state.asked.currency)));
         }
     }
 }
@@ -109,10 +90,7 @@ fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
     for (id, refund) in &attempt.component.refunds {
         if refund.failed {
             let state = &refund.now.is;
-            let about = About {
-                reason: state.reason.clone(),
-                ..amount(state.amount, Some(&state.currency))
-            };
+            let about = About { reason: state.reason.clone(), ..amount(state.amount, Some(&state.currency)) };
             owed.add(Kind::OrderRefundFailed, id, about);
         }
     }
@@ -122,17 +100,8 @@ fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
     for (id, charge, _) in attempt.unexplained() {
         let sum = charge.amount_refunded;
         let whole = sum >= charge.amount_captured;
-        let kind = if whole {
-            Kind::OrderRefunded
-        } else {
-            Kind::OrderPartiallyRefunded
-        };
-        let notice = owed.add_as(
-            kind,
-            &format!("{id}:{sum}"),
-            id,
-            amount(sum, Some(&charge.now.is.currency)),
-        );
+        let kind = if whole { Kind::OrderRefunded } else { Kind::OrderPartiallyRefunded };
+        let notice = owed.add_as(kind, &format!("{id}:{sum}"), id, amount(sum, Some(&charge.now.is.currency)));
         notice.wait = Some(Wait::RefundObject);
     }
 }
@@ -140,48 +109,26 @@ fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
 /// Refunds that were seen to succeed, against what one payment brought in. While a payment intent is only known by
 /// name, what it brought in is not known for sure, so its refunds wait for it.
 fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
-    let named_only = attempt
-        .component
-        .names
-        .first()
-        .is_some_and(|(kind, _)| *kind == ObjectKind::PaymentIntent);
+    let named_only = attempt.component.names.first().is_some_and(|(kind, _)| *kind == ObjectKind::PaymentIntent);
     if payment.intent.is_none() && named_only {
         return;
     }
     let mut given_back = 0_i64;
-    for (id, refund) in attempt
-        .refunds()
-        .filter(|(_, refund)| refund.succeeded && concerns(attempt, payment, refund))
-    {
+    for (id, refund) in attempt.refunds().filter(|(_, refund)| refund.succeeded && concerns(attempt, payment, refund)) {
         let state = &refund.now.is;
         given_back = given_back.saturating_add(state.amount);
         if state.amount < payment.amount {
-            let notice = owed.add(
-                Kind::OrderPartiallyRefunded,
-                id,
-                amount(state.amount, Some(&state.currency)),
-            );
+            let notice = owed.add(Kind::OrderPartiallyRefunded, id, amount(state.amount, Some(&state.currency)));
             notice.also = sums(attempt, id, refund);
         }
     }
     if payment.amount > 0 && given_back >= payment.amount {
-        let notice = owed.add(
-            Kind::OrderRefunded,
-            payment.name,
-            amount(given_back, payment.currency),
-        );
+        let notice = owed.add(Kind::OrderRefunded, payment.name, amount(given_back, payment.currency));
         notice.also = also(Kind::OrderRefunded, payment);
-        let charges = attempt
-            .component
-            .charges
-            .iter()
-            .filter(|(_, charge)| charge.amount_refunded >= payment.amount);
-        notice.also.extend(charges.map(|(id, charge)| {
-            key(
-                Kind::OrderRefunded,
-                &format!("{id}:{}", charge.amount_refunded),
-            )
-        }));
+        let charges = attempt.component.charges.iter().filter(|(_, charge)| charge.amount_refunded >= payment.amount);
+        notice
+            .also
+            .extend(charges.map(|(id, charge)| key(Kind::OrderRefunded, &format!("{id}:{}", charge.amount_refunded))));
     }
 }
 
@@ -193,26 +140,15 @@ fn concerns(attempt: &Attempt<'_>, payment: &Payment<'_>, refund: &Refund) -> bo
     };
     let charges = &refund.ties.charges;
     let own = |(id, _): &&(&str, &Charge)| charges.contains(*id);
-    let named_by_charges = || {
-        attempt
-            .component
-            .charges
-            .iter()
-            .filter(own)
-            .flat_map(|(_, charge)| &charge.ties.payment_intents)
-    };
+    let named_by_charges =
+        || attempt.component.charges.iter().filter(own).flat_map(|(_, charge)| &charge.ties.payment_intents);
     let named = || refund.ties.payment_intents.iter().chain(named_by_charges());
-    let names_charge = |intents: &super::facts::payment_intent::PaymentIntent| {
-        !intents.ties.charges.is_disjoint(charges)
-    };
+    let names_charge =
+        |intents: &super::facts::payment_intent::PaymentIntent| !intents.ties.charges.is_disjoint(charges);
     if named().any(|id| id == payment.name) || names_charge(intent) {
         return true;
     }
-    let elsewhere = attempt
-        .component
-        .payment_intents
-        .iter()
-        .any(|(_, other)| names_charge(other));
+    let elsewhere = attempt.component.payment_intents.iter().any(|(_, other)| names_charge(other));
     named().next().is_none() && !elsewhere
 }
 
@@ -222,17 +158,10 @@ fn sums(attempt: &Attempt<'_>, id: &str, refund: &Refund) -> Vec<String> {
     let place = (refund.now.is.created, id);
     let mut keys = Vec::new();
     for charge in &refund.ties.charges {
-        let of_charge = attempt
-            .refunds()
-            .filter(|(_, other)| other.ties.charges.contains(charge));
+        let of_charge = attempt.refunds().filter(|(_, other)| other.ties.charges.contains(charge));
         let until = of_charge.filter(|(other, refund)| (refund.now.is.created, *other) <= place);
-        let sum = until.fold(0_i64, |sum, (_, refund)| {
-            sum.saturating_add(refund.now.is.amount)
-        });
-        keys.push(key(
-            Kind::OrderPartiallyRefunded,
-            &format!("{charge}:{sum}"),
-        ));
+        let sum = until.fold(0_i64, |sum, (_, refund)| sum.saturating_add(refund.now.is.amount));
+        keys.push(key(Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}")));
     }
     keys
 }
@@ -242,20 +171,10 @@ fn disputes(attempt: &Attempt<'_>, owed: &mut Owed) {
         let state = &dispute.now.is;
         let about = amount(state.amount, Some(&state.currency));
         if dispute.opened {
-            owed.add(
-                Kind::OrderDisputed,
-                id,
-                About {
-                    reason: state.reason.clone(),
-                    ..about.clone()
-                },
-            );
+            owed.add(Kind::OrderDisputed, id, About { reason: state.reason.clone(), ..about.clone() });
         }
         if state.status.closed() {
-            let verdict = About {
-                reason: Some(state.status.as_str().to_owned()),
-                ..about
-            };
+            let verdict = About { reason: Some(state.status.as_str().to_owned()), ..about };
             owed.add(Kind::OrderDisputeClosed, id, verdict.clone());
             if dispute.lost && state.status == Verdict::Won {
                 owed.add_as(Kind::OrderDisputeClosed, &format!("{id}:won"), id, verdict);
@@ -278,28 +197,12 @@ fn passing(reading: &Reading<'_>, owed: &mut Owed) {
         Status::Canceled => Kind::OrderCanceled,
         _ => return,
     };
-    for attempt in reading
-        .attempts
-        .iter()
-        .filter(|attempt| attempt.state == state)
-    {
+    for attempt in reading.attempts.iter().filter(|attempt| attempt.state == state) {
         let component = &attempt.component;
-        let mut names = component
-            .names
-            .iter()
-            .filter(|(kind, _)| *kind != ObjectKind::Other)
-            .map(|(_, id)| *id);
+        let mut names = component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other).map(|(_, id)| *id);
         let Some(name) = names.next() else { continue };
-        let errors = component
-            .payment_intents
-            .iter()
-            .find_map(|(_, intent)| intent.now.is.error.clone());
-        let error = errors.or_else(|| {
-            component
-                .charges
-                .iter()
-                .find_map(|(_, charge)| charge.now.is.error.clone())
-        });
+        let errors = component.payment_intents.iter().find_map(|(_, intent)| intent.now.is.error.clone());
+        let error = errors.or_else(|| component.charges.iter().find_map(|(_, charge)| charge.now.is.error.clone()));
         let about = About {
             amount: attempt.price.map(|price| price.total),
             currency: attempt.price.map(|price| price.currency.to_owned()),
@@ -319,15 +222,9 @@ fn reviews(reading: &Reading<'_>, owed: &mut Owed) {
             let Some((name, also)) = names.split_first() else {
                 continue;
             };
-            let about = About {
-                reason: Some(reason.to_owned()),
-                ..About::default()
-            };
+            let about = About { reason: Some(reason.to_owned()), ..About::default() };
             let notice = owed.add_as(Kind::OrderReview, &format!("{name}:{reason}"), name, about);
-            notice.also = also
-                .iter()
-                .map(|name| key(Kind::OrderReview, &format!("{name}:{reason}")))
-                .collect();
+            notice.also = also.iter().map(|name| key(Kind::OrderReview, &format!("{name}:{reason}"))).collect();
         }
     }
 }

@@ -5,7 +5,7 @@
 //! order and one group. Where a new label or link joins orders, the lesser retires; where it parts them, references move.
 
 use super::facts::{Facts, Group, Name, ReferenceKind};
-use super::order::Order;
+use super::order::{Order, Status};
 use super::store::{Locked, Move, Scope, Scoped, Written};
 use super::{Settings, due};
 use crate::notices::{Notice, Wait};
@@ -77,7 +77,7 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
     let mut after = BTreeMap::new();
     for (id, group) in groups {
         let known = before.orders.get(&id);
-        if known.is_some_and(|known| known.facts == group.facts && known.name == name(&group)) {
+        if known.is_some_and(|known| *known.facts == group.facts && known.name == name(&group)) {
             after.insert(id, group);
             continue;
         }
@@ -111,7 +111,7 @@ impl<'a> Before<'a> {
             let facts = row.facts.as_ref().map_err(Clone::clone)?;
             let order = Order::derive(&Name::Object(row.reference.clone()), facts);
             owed.extend(owed_by(facts, &order));
-            orders.insert(row.id, Known { name: &row.reference, facts, in_review: order.in_review() });
+            orders.insert(row.id, Known { name: &row.reference, facts, in_review: is_held(&order) });
         }
         Ok(Self { orders, owed })
     }
@@ -139,6 +139,10 @@ fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Notice)> {
     mails.map(|notice| (notice.key.clone(), notice)).collect()
 }
 
+fn is_held(order: &Order) -> bool {
+    order.status == Status::Review
+}
+
 /// Gives each group a row: the one that bears its name, else one that had some of it, else a new one.
 fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec<(Uuid, Group)> {
     let mut free: BTreeMap<Uuid, &Known<'_>> = before.orders.iter().map(|(id, known)| (*id, known)).collect();
@@ -152,7 +156,8 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
     let row = |(id, group): (Option<Uuid>, Group)| {
         let id = id.or_else(|| {
             let references = group.facts.references();
-            let had = free.iter().find(|(_, known)| !known.facts.references().is_disjoint(&references)).map(|(id, _)| *id);
+            let had =
+                free.iter().find(|(_, known)| !known.facts.references().is_disjoint(&references)).map(|(id, _)| *id);
             had.inspect(|id| drop(free.remove(id)))
         });
         let id = id.or_else(|| home.take_if(|home| !before.orders.contains_key(home)));
@@ -163,7 +168,7 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
 
 /// Queues what became due, and lets go or holds back what waits.
 fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, facts: &Facts) {
-    let held = order.in_review();
+    let held = is_held(order);
     for (key, notice) in owed_by(facts, order) {
         match before.owed.get(&key) {
             None => plan.messages.push(message(notice.clone(), id, held, settings)),
@@ -207,7 +212,9 @@ fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after:
     for (to, group) in after {
         for reference in group.facts.references() {
             // A label that lost names the order that won it, unless some other order of the pool bears it.
-            let elsewhere = reference.kind == ReferenceKind::Label && reference.value != name(group) && names.contains(&reference.value[..]);
+            let elsewhere = reference.kind == ReferenceKind::Label
+                && reference.value != name(group)
+                && names.contains(&reference.value[..]);
             if !elsewhere {
                 let scoped = Scoped { reference, scope: cluster.scope.clone() };
                 let leave = owners.iter().filter(|from| *from != to);
@@ -219,7 +226,10 @@ fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after:
     }
     for (id, known) in before.orders.iter().filter(|(id, _)| !after.contains_key(*id)) {
         let references = known.facts.references();
-        let heir = after.iter().find(|(_, group)| !group.facts.references().is_disjoint(&references)).or_else(|| after.iter().next());
+        let heir = after
+            .iter()
+            .find(|(_, group)| !group.facts.references().is_disjoint(&references))
+            .or_else(|| after.iter().next());
         plan.retired.extend(heir.map(|(heir, _)| (*id, *heir)));
     }
 }

@@ -172,7 +172,8 @@ fn lock(conn: &mut PgConnection, sets: &mut [Set], outcomes: &mut [Outcome]) -> 
     let locked: HashMap<Uuid, Locked> = locked.into_iter().map(|row| (row.id, row)).collect();
 
     let absent: Vec<Uuid> = wanted.iter().filter(|id| !locked.contains_key(*id)).copied().collect();
-    let elsewhere: HashSet<Uuid> = if absent.is_empty() { HashSet::new() } else { store::existing(conn, &absent)?.into_iter().collect() };
+    let elsewhere: HashSet<Uuid> =
+        if absent.is_empty() { HashSet::new() } else { store::existing(conn, &absent)?.into_iter().collect() };
     for set in sets.iter_mut().filter(|set| set.held.is_none()) {
         if set.orders().iter().any(|id| elsewhere.contains(id)) {
             set.hold(outcomes, "its order is locked by someone else");
@@ -184,8 +185,14 @@ fn lock(conn: &mut PgConnection, sets: &mut [Set], outcomes: &mut [Outcome]) -> 
 }
 
 /// References may have left these orders between resolving and locking: read them again.
-fn recheck(conn: &mut PgConnection, set: &mut Set, locked: &HashMap<Uuid, Locked>, outcomes: &mut [Outcome]) -> QueryResult<()> {
-    let merged: Vec<Uuid> = set.orders().into_iter().filter(|id| locked.get(id).is_some_and(|row| row.merged)).collect();
+fn recheck(
+    conn: &mut PgConnection,
+    set: &mut Set,
+    locked: &HashMap<Uuid, Locked>,
+    outcomes: &mut [Outcome],
+) -> QueryResult<()> {
+    let merged: Vec<Uuid> =
+        set.orders().into_iter().filter(|id| locked.get(id).is_some_and(|row| row.merged)).collect();
     if !merged.is_empty() {
         store::follow_heirs(conn, &merged)?;
     }
@@ -197,7 +204,12 @@ fn recheck(conn: &mut PgConnection, set: &mut Set, locked: &HashMap<Uuid, Locked
 }
 
 /// A panic of the law stays within its orders.
-fn compute(set: &Set, incoming: &[Incoming<'_>], locked: &HashMap<Uuid, Locked>, settings: &Settings) -> Result<Plan, String> {
+fn compute(
+    set: &Set,
+    incoming: &[Incoming<'_>],
+    locked: &HashMap<Uuid, Locked>,
+    settings: &Settings,
+) -> Result<Plan, String> {
     let Some(first) = set.members.first() else { return Ok(Plan::default()) };
     let cluster = Cluster {
         scope: incoming[*first].scope.clone(),
@@ -206,8 +218,11 @@ fn compute(set: &Set, incoming: &[Incoming<'_>], locked: &HashMap<Uuid, Locked>,
         incoming: set.members.iter().map(|n| incoming[*n].facts).collect(),
     };
     catch_unwind(AssertUnwindSafe(|| {
-        let poisoned = set.references.iter().any(|r| r.reference.value.starts_with("poison"));
-        fail::fail_point!("orders.compute", poisoned, |_| Err("the failpoint says so".to_owned()));
+        fail::fail_point!(
+            "orders.compute",
+            set.references.iter().any(|r| r.reference.value.starts_with("poison")),
+            |_| Err("the failpoint says so".to_owned())
+        );
         plan(&cluster, settings)
     }))
     .unwrap_or_else(|panic| Err(format!("the order could not be computed: {}", super::panic_text(&*panic))))

@@ -159,7 +159,8 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Locked>> {
     let locked = |row: LockedRow| Locked {
         id: row.id,
         reference: row.reference,
-        facts: serde_json::from_str(&row.facts).map_err(|error| format!("the order's stored facts cannot be read: {error}")),
+        facts: serde_json::from_str(&row.facts)
+            .map_err(|error| format!("the order's stored facts cannot be read: {error}")),
         moved: row.moved,
         merged: row.merged,
     };
@@ -174,8 +175,9 @@ struct IdRow {
 
 /// Which of `ids` have a row (locked by someone else, where [`lock`] skipped them).
 pub fn existing(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Uuid>> {
-    let rows: Vec<IdRow> =
-        sql_query("SELECT id FROM orders WHERE id = ANY($1)").bind::<Array<diesel::sql_types::Uuid>, _>(ids).load(conn)?;
+    let rows: Vec<IdRow> = sql_query("SELECT id FROM orders WHERE id = ANY($1)")
+        .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+        .load(conn)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
@@ -224,7 +226,7 @@ pub fn write(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> 
     .bind::<Array<Text>, _>(column(orders, |o| &o.order.reference))
     .bind::<Array<Text>, _>(column(orders, |o| o.order.status.as_str()))
     .bind::<Array<Text>, _>(column(orders, |o| o.order.money_status.as_str()))
-    .bind::<Array<Text>, _>(column(orders, |o| o.order.review_codes().join(" ")))
+    .bind::<Array<Text>, _>(column(orders, |o| o.order.review_reasons.join(" ")))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.currency.as_deref()))
     .bind::<Array<Nullable<BigInt>>, _>(column(orders, |o| o.order.amount_expected))
     .bind::<Array<BigInt>, _>(column(orders, |o| o.order.amount_paid))
@@ -299,7 +301,12 @@ pub struct OrderRow {
 }
 
 /// Finds an order by its reference or an alias. Without `livemode`, live orders come before test orders.
-pub fn find(conn: &mut PgConnection, reference: &str, account: &str, livemode: Option<bool>) -> QueryResult<Option<OrderRow>> {
+pub fn find(
+    conn: &mut PgConnection,
+    reference: &str,
+    account: &str,
+    livemode: Option<bool>,
+) -> QueryResult<Option<OrderRow>> {
     sql_query(
         "WITH RECURSIVE named (id, livemode, kind) AS ( \
              SELECT order_id, livemode, kind FROM order_references \
@@ -314,4 +321,3 @@ pub fn find(conn: &mut PgConnection, reference: &str, account: &str, livemode: O
     .get_result(conn)
     .optional()
 }
-

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::store::{self, Attempt, Claimed, Then};
 use super::{MessageKind, Outbox, Post, backoff, letter};
-use crate::db::Pool;
+use crate::db::DbPool as Pool;
 
 /// The kinds that this version can deliver; others wait in the queue.
 const DELIVERED: [MessageKind; 1] = [MessageKind::Email];

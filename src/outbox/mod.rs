@@ -39,11 +39,11 @@ use anyhow::Context;
 use uuid::Uuid;
 
 use crate::config::mail::Mail;
-use crate::db::Pool;
+use crate::db::DbPool as Pool;
 use crate::notices;
 
 pub use deliver::run_once;
-pub use store::{adopt, end_wait, enqueue, hold, release, supersede};
+pub use store::{adopt, end_wait, enqueue, hold, keep_one, rehome, release, supersede};
 pub use templates::{Templates, customer_mail};
 
 use email::Mailer;

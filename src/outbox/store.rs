@@ -152,6 +152,31 @@ pub fn supersede(conn: &mut PgConnection, keys: &[String], why: &str) -> QueryRe
     .execute(conn)
 }
 
+/// Of the messages queued under several names of one payment, only one goes out: the one that was sent or is being
+/// sent, else the oldest.
+pub fn keep_one(conn: &mut PgConnection, keys: &[String]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id, state, lease, dedupe_key FROM outbox WHERE dedupe_key = ANY($1) ORDER BY id FOR NO KEY UPDATE), \
+              kept AS (SELECT id, dedupe_key FROM theirs ORDER BY state = 'sent' DESC, lease IS NOT NULL DESC, id LIMIT 1) \
+         UPDATE outbox SET state = 'dead', lease = NULL, settled_at = now(), last_error = 'superseded by ' || kept.dedupe_key \
+         FROM kept WHERE outbox.id IN (SELECT id FROM theirs) AND outbox.id <> kept.id AND outbox.state = 'queued'",
+    )
+    .bind::<Array<Text>, _>(keys)
+    .execute(conn)
+}
+
+/// Messages whose facts are in another order now are rendered from that one.
+pub fn rehome(conn: &mut PgConnection, homes: &[(String, Uuid)]) -> QueryResult<usize> {
+    sql_query(
+        "WITH homes AS (SELECT * FROM unnest($1, $2) AS h (dedupe_key, order_id)), \
+              theirs AS MATERIALIZED (SELECT o.id, h.order_id FROM outbox o JOIN homes h USING (dedupe_key) ORDER BY o.id FOR NO KEY UPDATE OF o) \
+         UPDATE outbox o SET order_id = theirs.order_id FROM theirs WHERE o.id = theirs.id AND o.order_id IS DISTINCT FROM theirs.order_id",
+    )
+    .bind::<Array<Text>, _>(homes.iter().map(|(key, _)| key).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(homes.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+    .execute(conn)
+}
+
 /// Messages of the order `from[i]` now belong to `to[i]`, into which it was merged.
 pub fn adopt(conn: &mut PgConnection, from: &[Uuid], to: &[Uuid]) -> QueryResult<usize> {
     sql_query(
@@ -269,7 +294,14 @@ impl From<ClaimedRow> for Claimed {
             livemode: row.livemode.unwrap_or_default(),
             version: row.version.unwrap_or_default(),
         });
-        Self { id: row.id, number: row.attempts, notice: row.notice, about: row.about, order, claimed_at: row.claimed_at }
+        Self {
+            id: row.id,
+            number: row.attempts,
+            notice: row.notice,
+            about: row.about,
+            order,
+            claimed_at: row.claimed_at,
+        }
     }
 }
 

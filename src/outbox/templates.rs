@@ -210,7 +210,10 @@ fn overlay(dir: &Path) -> Result<BTreeMap<String, String>, TemplatesError> {
             files.insert(format!("{name}/{file}"), path);
         }
     }
-    files.into_iter().map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) }).collect()
+    files
+        .into_iter()
+        .map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) })
+        .collect()
 }
 
 fn read(name: String, path: PathBuf) -> Result<(String, String), TemplatesError> {
@@ -285,7 +288,9 @@ fn broken(error: minijinja::Error) -> TemplatesError {
     TemplatesError::Broken {
         file: innermost.name().or(error.name()).unwrap_or("a template").to_owned(),
         line: innermost.line().or(error.line()).unwrap_or_default(),
-        reason: innermost.detail().map_or_else(|| innermost.kind().to_string(), |detail| format!("{}: {detail}", innermost.kind())),
+        reason: innermost
+            .detail()
+            .map_or_else(|| innermost.kind().to_string(), |detail| format!("{}: {detail}", innermost.kind())),
     }
 }
 

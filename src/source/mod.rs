@@ -4,4 +4,5 @@
 //! is asked for, and a field that nobody asks for can hold anything.
 
 pub mod fields;
+pub mod signature;
 pub mod stripe;

@@ -20,14 +20,23 @@ pub struct Scope {
 }
 
 /// One order, by reference or alias.
-pub async fn get(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, HttpError> {
+pub async fn get(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, HttpError> {
     auth::api(&request, &state)?;
     let scope = web::Query::<Scope>::from_query(request.query_string())
-        .map_err(|_| HttpError::bad_request("invalid_query", "the query may have account=acct_… and livemode=true|false"))?
+        .map_err(|_| {
+            HttpError::bad_request("invalid_query", "the query may have account=acct_… and livemode=true|false")
+        })?
         .into_inner();
     let reference = path.into_inner();
     if reference.is_empty() || reference.len() > MAX_REFERENCE || reference.chars().any(char::is_control) {
-        return Err(HttpError::bad_request("invalid_reference", "a reference has 1 to 255 bytes and no control characters"));
+        return Err(HttpError::bad_request(
+            "invalid_reference",
+            "a reference has 1 to 255 bytes and no control characters",
+        ));
     }
     let pool = state.pool.clone();
     let found = web::block(move || {

@@ -118,9 +118,7 @@ impl Join for Dispute {
 /// Takes a dispute.
 pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    let word = fields
-        .word("status")?
-        .ok_or_else(|| Unusable::field("status", "missing"))?;
+    let word = fields.word("status")?.ok_or_else(|| Unusable::field("status", "missing"))?;
     let status = Status::parse(&word)?;
     let state = State {
         status,

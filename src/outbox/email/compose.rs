@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn no_name_breaks_out_of_its_header() {
-        for name in ["Eve\r\nBcc: all@example.com", "Eve\" <x@example.com>, \"", "\u{202e}evE", "=?utf-8?q?=0d=0aBcc:?="] {
+        for name in
+            ["Eve\r\nBcc: all@example.com", "Eve\" <x@example.com>, \"", "\u{202e}evE", "=?utf-8?q?=0d=0aBcc:?="]
+        {
             let text = made(&letter(Some(name), "eve@example.org"));
             let read = mail_parser::MessageParser::default().parse(text.as_bytes()).unwrap();
             let to = read.to().unwrap();

@@ -1,0 +1,23 @@
+//! `ringup config check`
+
+use crate::outbox::Templates;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Checks every variable and every mail template, without touching the database.
+    Check,
+}
+
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check => {
+            let config = super::configuration()?;
+            Templates::load(config.mail.templates_dir.as_deref())?;
+            println!("the configuration is usable");
+            if config.api_token.is_none() {
+                println!("note: API_TOKEN is not set, so the API answers 401 to everyone");
+            }
+            Ok(())
+        }
+    }
+}
