@@ -1,4 +1,6 @@
 //! The integration tests, one binary: each file is a room's, `support` is theirs together.
+#![allow(clippy::unwrap_used, clippy::must_use_candidate, missing_docs)]
 
+mod checkout;
 mod dev;
 mod support;

@@ -1,3 +1,4 @@
-//! What tests stand on.
+//! What the tests share: real databases, a real receiver.
 
 pub mod postgres;
+pub mod server;
