@@ -6,14 +6,14 @@ use super::Labelling;
 use super::facts::address::Address;
 use super::facts::shop::{Compare, Expectation, LineItem, Payments, Release, Shop};
 use super::facts::ties::is_label;
-use super::facts::{
-    Facts, Seen, charge, dispute, invoice, payment_intent, refund, review, session,
-};
+use super::facts::{Facts, Seen, charge, dispute, invoice, payment_intent, refund, review, session};
 use crate::source::fields::{Fields, Unusable, is_id};
 use crate::source::stripe::{Event, Payload, storable_id};
 
 /// What an event comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// Made and moved once an event: a box would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 pub enum Taken {
     /// It tells something of orders.
     Facts(Facts),
@@ -123,12 +123,7 @@ pub fn take(event: &Event<'_>, labelling: &Labelling) -> Taken {
     if matches!(read, Read::Session) && fields.text("mode").as_deref() == Some("setup") {
         return Taken::Ignored("setup_mode");
     }
-    let seen = Seen {
-        at: event.created.unwrap_or(0),
-        event: &event.id,
-        kind: &event.kind,
-        labelling,
-    };
+    let seen = Seen { at: event.created.unwrap_or(0), event: &event.id, kind: &event.kind, labelling };
     let mut facts = Facts::default();
     match read.take(&fields, &seen, &mut facts) {
         Ok(()) => Taken::Facts(facts),
@@ -186,55 +181,15 @@ pub fn take_shop(body: &[u8]) -> Taken {
         Err(error) => return Taken::Quarantined(error.to_string()),
     };
     let taken = match said {
-        Said::Release {
-            order,
-            sequence,
-            released,
-        } => {
+        Said::Release { order, sequence, released } => {
             let release = Some(Release { sequence, released });
-            words_on(
-                order,
-                Shop {
-                    release,
-                    expectation: None,
-                },
-            )
+            words_on(order, Shop { release, expectation: None })
         }
-        Said::Expectation {
-            order,
-            sequence,
-            amount,
-            currency,
-            email,
-            name,
-            locale,
-            payments,
-            compare,
-            line_items,
-        } => {
-            let email = email
-                .filter(|given| !given.is_empty())
-                .map(|given| Address::parse(&given));
-            let expectation = Expectation {
-                sequence,
-                amount,
-                currency,
-                email,
-                name,
-                locale,
-                payments,
-                compare,
-                line_items,
-            };
-            check(&expectation).and_then(|()| {
-                words_on(
-                    order,
-                    Shop {
-                        expectation: Some(expectation),
-                        release: None,
-                    },
-                )
-            })
+        Said::Expectation { order, sequence, amount, currency, email, name, locale, payments, compare, line_items } => {
+            let email = email.filter(|given| !given.is_empty()).map(|given| Address::parse(&given));
+            let expectation =
+                Expectation { sequence, amount, currency, email, name, locale, payments, compare, line_items };
+            check(&expectation).and_then(|()| words_on(order, Shop { expectation: Some(expectation), release: None }))
         }
     };
     taken.map_or_else(|Unusable(reason)| Taken::Quarantined(reason), Taken::Facts)
@@ -246,10 +201,7 @@ fn check(expectation: &Expectation) -> Result<(), Unusable> {
     }
     match &expectation.currency {
         Some(code) if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-            Err(Unusable::field(
-                "currency",
-                "not a currency in three lower-case letters",
-            ))
+            Err(Unusable::field("currency", "not a currency in three lower-case letters"))
         }
         None if expectation.amount.is_some() => Err(Unusable::field("currency", "missing")),
         _ => Ok(()),

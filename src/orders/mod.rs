@@ -2,10 +2,12 @@
 use serde::{Deserialize, Serialize};
 
 pub mod attempt;
+mod customer;
 pub mod due;
 pub mod extract;
 pub mod facts;
 pub mod order;
+pub mod reading;
 pub mod reviews;
 
 pub use self::due::due;
@@ -24,10 +26,7 @@ pub struct Labelling {
 
 impl Default for Labelling {
     fn default() -> Self {
-        Self {
-            metadata_key: "order_id".to_owned(),
-            from: vec![LabelSource::Metadata, LabelSource::ClientReferenceId],
-        }
+        Self { metadata_key: "order_id".to_owned(), from: vec![LabelSource::Metadata, LabelSource::ClientReferenceId] }
     }
 }
 

@@ -3,22 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::attempt::{Attempt, Price};
-use super::facts::join::Join;
+use super::facts::ObjectKind;
 use super::facts::shop::{Compare, Expectation, Payments, Release};
 use super::facts::ties::Label;
-use super::facts::{Facts, ObjectKind};
+use super::reading::Reading;
 use super::{LabelSource, Status};
-
-/// Everything that an order's facts come to, before it is put into words: the ground of its status and its notices.
-#[derive(Debug)]
-pub struct Reading<'a> {
-    /// The attempts to pay: the one that counts most first.
-    pub attempts: Vec<Attempt<'a>>,
-    /// What the shop expects.
-    pub expectation: Option<Expectation>,
-    /// What a person let go on.
-    pub release: Option<Release>,
-}
 
 /// Why a person must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,26 +62,13 @@ pub struct Review {
 
 impl Review {
     fn new(reason: Reason, objects: Vec<Vec<String>>, detail: String) -> Self {
-        Self {
-            reason,
-            objects,
-            detail,
-        }
+        Self { reason, objects, detail }
     }
 
     /// As a release names it: `double_payment:pi_1,pi_2`, `amount_mismatch:pi_1=1000/1200`.
     pub fn token(&self) -> String {
-        let names: Vec<&str> = self
-            .objects
-            .iter()
-            .filter_map(|names| names.first())
-            .map(String::as_str)
-            .collect();
-        let end = if self.detail.is_empty() {
-            String::new()
-        } else {
-            format!("={}", self.detail)
-        };
+        let names: Vec<&str> = self.objects.iter().filter_map(|names| names.first()).map(String::as_str).collect();
+        let end = if self.detail.is_empty() { String::new() } else { format!("={}", self.detail) };
         format!("{}:{}{end}", self.reason.as_str(), names.join(","))
     }
 
@@ -103,47 +79,18 @@ impl Review {
                 return false;
             };
             let (names, detail) = rest.split_once('=').unwrap_or((rest, ""));
-            let named: BTreeSet<&str> = names.split(',').collect();
-            let seen =
-                |object: &Vec<String>| object.iter().any(|name| named.contains(name.as_str()));
+            let stated: BTreeSet<&str> = names.split(',').collect();
+            let seen = |object: &Vec<String>| object.iter().any(|name| stated.contains(name.as_str()));
             reason == self.reason.as_str() && detail == self.detail && self.objects.iter().all(seen)
         })
     }
 }
 
-impl<'a> Reading<'a> {
-    /// Reads the facts of one order.
-    pub fn of(facts: &'a Facts) -> Self {
-        let mut attempts: Vec<_> = facts.components().into_iter().map(Attempt::of).collect();
-        // Stable: among equals, the order of their names stays.
-        attempts.sort_by_key(|attempt| (!attempt.holds_money(), !attempt.settled(), attempt.state));
-        let mut expectation = None;
-        let mut release = None;
-        let by_object = attempts
-            .iter()
-            .flat_map(|attempt| attempt.component.shop.iter().copied());
-        for shop in facts.shop.values().chain(by_object) {
-            expectation.join(&shop.expectation);
-            release.join(&shop.release);
-        }
-        Self {
-            attempts,
-            expectation,
-            release,
-        }
-    }
-
+impl Reading<'_> {
     /// What a person must still look at, sorted.
     pub fn open_reviews(&self) -> Vec<Review> {
-        let released = |review: &Review| {
-            self.release
-                .as_ref()
-                .is_some_and(|release| review.is_released(release))
-        };
-        self.reviews()
-            .into_iter()
-            .filter(|review| !released(review))
-            .collect()
+        let Some(release) = &self.release else { return self.reviews() };
+        self.reviews().into_iter().filter(|review| !review.is_released(release)).collect()
     }
 
     /// What a person must look at, released or not, sorted.
@@ -159,12 +106,6 @@ impl<'a> Reading<'a> {
         reviews
     }
 
-    fn many(&self) -> bool {
-        self.expectation
-            .as_ref()
-            .is_some_and(|expectation| expectation.payments == Payments::Many)
-    }
-
     fn second_payments(&self, reviews: &mut Vec<Review>) {
         let holding = || self.attempts.iter().filter(|attempt| attempt.holds_money());
         let mut objects: Vec<Vec<String>> = holding().flat_map(payments_of).collect();
@@ -172,28 +113,15 @@ impl<'a> Reading<'a> {
             return;
         }
         objects.sort();
-        let shared = |attempt: &Attempt<'_>| {
-            matches!(
-                attempt.component.label(),
-                Some(Label(LabelSource::ClientReferenceId, _))
-            )
-        };
-        let reason = if holding().any(shared) {
-            Reason::SharedReference
-        } else {
-            Reason::DoublePayment
-        };
+        let shared =
+            |attempt: &Attempt<'_>| matches!(attempt.component.label(), Some(Label(LabelSource::ClientReferenceId, _)));
+        let reason = if holding().any(shared) { Reason::SharedReference } else { Reason::DoublePayment };
         reviews.push(Review::new(reason, objects, String::new()));
     }
 
     fn mismatches(&self, reviews: &mut Vec<Review>) {
-        let secured =
-            |attempt: &&Attempt<'_>| attempt.settled() || attempt.state == Status::Authorized;
-        let priced = self
-            .attempts
-            .iter()
-            .filter(secured)
-            .filter_map(|attempt| Some((attempt, attempt.price?)));
+        let secured = |attempt: &&Attempt<'_>| attempt.settled() || attempt.state == Status::Authorized;
+        let priced = self.attempts.iter().filter(secured).filter_map(|attempt| Some((attempt, attempt.price?)));
         let priced: Vec<(&Attempt<'_>, Price<'_>)> = priced.collect();
         let currencies: BTreeSet<&str> = priced.iter().map(|(_, price)| price.currency).collect();
         if currencies.len() > 1 {
@@ -209,11 +137,7 @@ impl<'a> Reading<'a> {
         for (attempt, price) in &priced {
             if let Some(expected) = expected.filter(|expected| *expected != price.currency) {
                 let detail = format!("{}/{expected}", price.currency);
-                reviews.push(Review::new(
-                    Reason::CurrencyMismatch,
-                    vec![names(attempt)],
-                    detail,
-                ));
+                reviews.push(Review::new(Reason::CurrencyMismatch, vec![names(attempt)], detail));
             }
         }
         let comparable: Vec<_> = priced
@@ -224,11 +148,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn amount_mismatches(
-    expectation: &Expectation,
-    priced: &[(&Attempt<'_>, Price<'_>)],
-    reviews: &mut Vec<Review>,
-) {
+fn amount_mismatches(expectation: &Expectation, priced: &[(&Attempt<'_>, Price<'_>)], reviews: &mut Vec<Review>) {
     let Some(expected) = expectation.amount else {
         return;
     };
@@ -237,16 +157,10 @@ fn amount_mismatches(
         Compare::Subtotal => price.subtotal.unwrap_or(price.total),
     };
     let mut mismatch = |objects: Vec<Vec<String>>, amount: i64| {
-        reviews.push(Review::new(
-            Reason::AmountMismatch,
-            objects,
-            format!("{amount}/{expected}"),
-        ));
+        reviews.push(Review::new(Reason::AmountMismatch, objects, format!("{amount}/{expected}")));
     };
     if expectation.payments == Payments::Many {
-        let all = priced
-            .iter()
-            .fold(0_i64, |sum, (_, price)| sum.saturating_add(asked(price)));
+        let all = priced.iter().fold(0_i64, |sum, (_, price)| sum.saturating_add(asked(price)));
         if all > expected {
             let mut objects: Vec<_> = priced.iter().map(|(attempt, _)| names(attempt)).collect();
             objects.sort();
@@ -267,54 +181,29 @@ fn suspicions(attempt: &Attempt<'_>, reviews: &mut Vec<Review>) {
         return;
     }
     for (id, _) in &attempt.component.warnings {
-        reviews.push(Review::new(
-            Reason::FraudWarning,
-            vec![vec![(*id).to_owned()]],
-            String::new(),
-        ));
+        reviews.push(Review::new(Reason::FraudWarning, vec![vec![(*id).to_owned()]], String::new()));
     }
     for (id, review) in &attempt.component.reviews {
         if !review.settled() {
-            reviews.push(Review::new(
-                Reason::ReviewOpened,
-                vec![vec![(*id).to_owned()]],
-                String::new(),
-            ));
+            reviews.push(Review::new(Reason::ReviewOpened, vec![vec![(*id).to_owned()]], String::new()));
         }
     }
 }
 
 /// The facts don't fit each other.
 fn contradictions(attempt: &Attempt<'_>, reviews: &mut Vec<Review>) {
-    let labels: BTreeSet<&str> = attempt
-        .component
-        .labels
-        .iter()
-        .map(|label| label.1.as_str())
-        .collect();
+    let labels: BTreeSet<&str> = attempt.component.labels.iter().map(|label| label.1.as_str()).collect();
     if labels.len() > 1 {
-        reviews.push(Review::new(
-            Reason::ConflictingReference,
-            vec![names(attempt)],
-            labels.len().to_string(),
-        ));
+        reviews.push(Review::new(Reason::ConflictingReference, vec![names(attempt)], labels.len().to_string()));
     }
     let gone = attempt.refunded.saturating_add(attempt.lost);
     if attempt.paid > 0 && gone > attempt.paid {
         let detail = format!("{gone}/{}", attempt.paid);
-        reviews.push(Review::new(
-            Reason::RefundAbovePayment,
-            vec![names(attempt)],
-            detail,
-        ));
+        reviews.push(Review::new(Reason::RefundAbovePayment, vec![names(attempt)], detail));
     }
     for (id, invoice) in &attempt.component.invoices {
         if invoice.overpaid && attempt.paid > 0 {
-            reviews.push(Review::new(
-                Reason::InvoiceOverpaid,
-                vec![vec![(*id).to_owned()]],
-                String::new(),
-            ));
+            reviews.push(Review::new(Reason::InvoiceOverpaid, vec![vec![(*id).to_owned()]], String::new()));
         }
     }
 }
@@ -325,22 +214,11 @@ fn payments_of(attempt: &Attempt<'_>) -> Vec<Vec<String>> {
     if payments.len() < 2 || !attempt.component.invoices.is_empty() {
         return vec![names(attempt)];
     }
-    payments
-        .iter()
-        .map(|payment| vec![payment.name.to_owned()])
-        .collect()
+    payments.iter().map(|payment| vec![payment.name.to_owned()]).collect()
 }
 
 fn names(attempt: &Attempt<'_>) -> Vec<String> {
-    let names = attempt
-        .component
-        .names
-        .iter()
-        .filter(|(kind, _)| *kind != ObjectKind::Other);
+    let names = attempt.component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other);
     let names: Vec<String> = names.map(|(_, id)| (*id).to_owned()).collect();
-    if names.is_empty() {
-        vec![attempt.component.name().to_owned()]
-    } else {
-        names
-    }
+    if names.is_empty() { vec![attempt.component.name().to_owned()] } else { names }
 }

@@ -34,11 +34,7 @@ impl<'a> Fields<'a> {
 
     /// The raw value of a field; `null` counts as absent, a field that stands twice is unusable.
     pub fn get(&self, name: &str) -> Result<Option<&'a RawValue>, Unusable> {
-        let mut found = self
-            .0
-            .iter()
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| *value);
+        let mut found = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| *value);
         let first = found.next();
         if found.next().is_some() {
             return Err(Unusable::field(name, "stands twice"));
@@ -56,9 +52,7 @@ impl<'a> Fields<'a> {
     pub fn word(&self, name: &str) -> Result<Option<Cow<'a, str>>, Unusable> {
         match self.get(name)? {
             None => Ok(None),
-            Some(raw) => string(raw)
-                .map(Some)
-                .ok_or_else(|| Unusable::field(name, "not a string")),
+            Some(raw) => string(raw).map(Some).ok_or_else(|| Unusable::field(name, "not a string")),
         }
     }
 
@@ -82,8 +76,7 @@ impl<'a> Fields<'a> {
 
     /// An amount that must be there.
     pub fn needed_amount(&self, name: &str) -> Result<i64, Unusable> {
-        self.amount(name)?
-            .ok_or_else(|| Unusable::field(name, "missing"))
+        self.amount(name)?.ok_or_else(|| Unusable::field(name, "missing"))
     }
 
     /// An amount that may be below zero, such as an invoice's total with its credits.
@@ -91,10 +84,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.get(name)? else {
             return Ok(None);
         };
-        let whole = raw
-            .get()
-            .parse()
-            .map_err(|_| Unusable::field(name, "not a whole number of minor units"))?;
+        let whole = raw.get().parse().map_err(|_| Unusable::field(name, "not a whole number of minor units"))?;
         Ok(Some(whole))
     }
 
@@ -106,16 +96,12 @@ impl<'a> Fields<'a> {
         if word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
             return Ok(Some(word.into_owned()));
         }
-        Err(Unusable::field(
-            name,
-            "not a currency in three lower-case letters",
-        ))
+        Err(Unusable::field(name, "not a currency in three lower-case letters"))
     }
 
     /// A currency that must be there.
     pub fn needed_currency(&self, name: &str) -> Result<String, Unusable> {
-        self.currency(name)?
-            .ok_or_else(|| Unusable::field(name, "missing"))
+        self.currency(name)?.ok_or_else(|| Unusable::field(name, "missing"))
     }
 
     /// The id of another object, which may stand there whole (Stripe calls that expanded).
@@ -137,9 +123,7 @@ impl<'a> Fields<'a> {
 
     /// The object's own id.
     pub fn needed_id(&self) -> Result<String, Unusable> {
-        let id = self
-            .word("id")?
-            .ok_or_else(|| Unusable::field("id", "missing"))?;
+        let id = self.word("id")?.ok_or_else(|| Unusable::field("id", "missing"))?;
         if is_id(&id) {
             return Ok(id.into_owned());
         }
@@ -153,16 +137,9 @@ impl<'a> Fields<'a> {
 
     /// The objects of a list in Stripe's shape, `{"data": […]}`; what is not an object is left out.
     pub fn list(&self, name: &str) -> Vec<Fields<'a>> {
-        let data = self
-            .object(name)
-            .and_then(|list| list.get("data").ok().flatten());
-        let items: Vec<&'a RawValue> = data
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
-        items
-            .into_iter()
-            .filter_map(|raw| Fields::parse(raw.get()).ok())
-            .collect()
+        let data = self.object(name).and_then(|list| list.get("data").ok().flatten());
+        let items: Vec<&'a RawValue> = data.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        items.into_iter().filter_map(|raw| Fields::parse(raw.get()).ok()).collect()
     }
 
     fn is(&self, name: &str, word: &str) -> bool {
@@ -172,10 +149,7 @@ impl<'a> Fields<'a> {
 
 /// Whether this can be an object's id and a key of ours: 1 to 255 characters out of `A-Z a-z 0-9 _ - . :`.
 pub fn is_id(id: &str) -> bool {
-    (1..=255).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
+    (1..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
 }
 
 /// Decodes a raw value that is a string.

@@ -83,15 +83,8 @@ pub fn parse(body: &[u8]) -> Result<Event<'_>, InvalidPayload> {
     }
     let root = Fields::parse(text).map_err(|_| InvalidPayload::NotAnObject)?;
     let id = root.word("id").ok().flatten().ok_or(InvalidPayload::NoId)?;
-    let kind = root
-        .get("type")
-        .map_err(|_| InvalidPayload::TwoTypes)?
-        .and_then(string);
-    let account = root
-        .get("account")
-        .ok()
-        .flatten()
-        .map(|raw| string(raw).unwrap_or(Cow::Borrowed(raw.get())));
+    let kind = root.get("type").map_err(|_| InvalidPayload::TwoTypes)?.and_then(string);
+    let account = root.get("account").ok().flatten().map(|raw| string(raw).unwrap_or(Cow::Borrowed(raw.get())));
     Ok(Event {
         id,
         kind: kind.filter(|kind| is_id(kind)).unwrap_or_default(),
@@ -108,30 +101,16 @@ pub fn storable_id(id: &str) -> Result<&str, String> {
     if is_id(id) {
         return Ok(id);
     }
-    Err(format!(
-        "sha256:{}",
-        hex::encode(Sha256::digest(id.as_bytes()))
-    ))
+    Err(format!("sha256:{}", hex::encode(Sha256::digest(id.as_bytes()))))
 }
 
 fn payload<'a>(root: &Fields<'a>) -> Payload<'a> {
     if root.text("object").as_deref() == Some("v2.core.event") {
         let related = root.object("related_object");
-        let field = |name| {
-            related
-                .as_ref()
-                .and_then(|related| related.text(name))
-                .filter(|text| is_id(text))
-        };
-        return Payload::Thin {
-            related_id: field("id"),
-            related_type: field("type"),
-        };
+        let field = |name| related.as_ref().and_then(|related| related.text(name)).filter(|text| is_id(text));
+        return Payload::Thin { related_id: field("id"), related_type: field("type") };
     }
-    match root
-        .object("data")
-        .and_then(|data| data.get("object").ok().flatten())
-    {
+    match root.object("data").and_then(|data| data.get("object").ok().flatten()) {
         Some(object) => Payload::Snapshot(object),
         None => Payload::None,
     }
@@ -140,22 +119,12 @@ fn payload<'a>(root: &Fields<'a>) -> Payload<'a> {
 /// Unix seconds, or the ISO 8601 of a thin event.
 fn created(root: &Fields<'_>) -> Option<i64> {
     let raw = root.get("created").ok()??;
-    let date = |text: Cow<'_, str>| {
-        chrono::DateTime::parse_from_rfc3339(&text)
-            .ok()
-            .map(|date| date.timestamp())
-    };
-    raw.get()
-        .parse()
-        .ok()
-        .or_else(|| string(raw).and_then(date))
+    let date = |text: Cow<'_, str>| chrono::DateTime::parse_from_rfc3339(&text).ok().map(|date| date.timestamp());
+    raw.get().parse().ok().or_else(|| string(raw).and_then(date))
 }
 
 fn nested_too_deeply(body: &[u8]) -> bool {
-    let opens = body
-        .iter()
-        .filter(|byte| matches!(byte, b'{' | b'['))
-        .count();
+    let opens = body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
     opens > DEEPEST && depth(body) > DEEPEST
 }
 

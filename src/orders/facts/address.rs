@@ -71,18 +71,11 @@ fn problem(given: &str) -> Option<Problem> {
     if given.chars().any(char::is_control) {
         return Some(Problem::ControlCharacter);
     }
-    if given
-        .chars()
-        .any(|c| c.is_whitespace() || is_format(c) || ",;<>\"()[]\\:".contains(c))
-    {
+    if given.chars().any(|c| c.is_whitespace() || is_format(c) || ",;<>\"()[]\\:".contains(c)) {
         return Some(Problem::SeveralOrDecorated);
     }
     match given.split_once('@') {
-        Some((local, domain))
-            if !local.is_empty() && !domain.is_empty() && !domain.contains('@') =>
-        {
-            None
-        }
+        Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => None,
         _ => Some(Problem::NoAddress),
     }
 }

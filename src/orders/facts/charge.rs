@@ -96,6 +96,16 @@ impl Charge {
         self.captured && self.now.is.status == Status::Succeeded
     }
 
+    /// What was authorized and not taken.
+    pub fn uncaptured(&self) -> i64 {
+        if self.took() { (self.now.is.amount - self.amount_captured).max(0) } else { 0 }
+    }
+
+    /// What was given back of what it took. Stripe counts the uncaptured rest of a partial capture as refunded, too.
+    pub fn given_back(&self) -> i64 {
+        (self.amount_refunded - self.uncaptured()).max(0)
+    }
+
     /// It holds money that is not taken yet.
     pub fn authorized(&self) -> bool {
         !self.captured && !self.released && self.now.is.status == Status::Succeeded
@@ -116,12 +126,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
 }
 
 /// Takes a charge that stands within its payment intent, if it is well formed; its id.
-pub fn take_embedded(
-    fields: &Fields<'_>,
-    parent: &str,
-    seen: &Seen<'_>,
-    facts: &mut Facts,
-) -> Option<String> {
+pub fn take_embedded(fields: &Fields<'_>, parent: &str, seen: &Seen<'_>, facts: &mut Facts) -> Option<String> {
     let id = fields.needed_id().ok()?;
     let mut charge = charge(fields, seen).ok()?;
     charge.ties.payment_intents.insert(parent.to_owned());
@@ -142,15 +147,9 @@ fn charge(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<Charge, Unusable> {
     ties.charges.clear();
     Ok(Charge {
         captured,
-        released: !captured
-            && (fields.flag("refunded")
-                || (amount_refunded > 0 && amount_refunded >= state.amount)),
+        released: !captured && (fields.flag("refunded") || (amount_refunded > 0 && amount_refunded >= state.amount)),
         direct: false,
-        amount_captured: if captured {
-            given.unwrap_or(state.amount)
-        } else {
-            0
-        },
+        amount_captured: if captured { given.unwrap_or(state.amount) } else { 0 },
         // What comes back of an authorization was never paid.
         amount_refunded: if captured { amount_refunded } else { 0 },
         now: seen.stamp(state),
@@ -176,11 +175,7 @@ fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
         currency: fields.needed_currency("currency")?,
         error: fields.text("failure_code").map(Into::into),
         receipt_email: Address::read(fields, "receipt_email"),
-        billing_email: billing
-            .as_ref()
-            .and_then(|billing| Address::read(billing, "email")),
-        name: billing
-            .and_then(|billing| billing.text("name"))
-            .map(Into::into),
+        billing_email: billing.as_ref().and_then(|billing| Address::read(billing, "email")),
+        name: billing.and_then(|billing| billing.text("name")).map(Into::into),
     })
 }

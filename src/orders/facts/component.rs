@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ties::{Label, Ties};
-use super::{
-    Facts, ObjectKind, charge, dispute, invoice, payment_intent, refund, review, session, shop,
-};
+use super::{Facts, ObjectKind, charge, dispute, invoice, payment_intent, refund, review, session, shop};
 
 /// What an order is known by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,26 +83,10 @@ impl<'a> Component<'a> {
 
     fn tie(&mut self, kind: ObjectKind, id: &'a str, ties: &'a Ties) {
         self.names.insert((kind, id));
-        self.names.extend(
-            ties.payment_intents
-                .iter()
-                .map(|id| (ObjectKind::PaymentIntent, id.as_str())),
-        );
-        self.names.extend(
-            ties.invoices
-                .iter()
-                .map(|id| (ObjectKind::Invoice, id.as_str())),
-        );
-        self.names.extend(
-            ties.sessions
-                .iter()
-                .map(|id| (ObjectKind::Session, id.as_str())),
-        );
-        self.names.extend(
-            ties.charges
-                .iter()
-                .map(|id| (ObjectKind::Charge, id.as_str())),
-        );
+        self.names.extend(ties.payment_intents.iter().map(|id| (ObjectKind::PaymentIntent, id.as_str())));
+        self.names.extend(ties.invoices.iter().map(|id| (ObjectKind::Invoice, id.as_str())));
+        self.names.extend(ties.sessions.iter().map(|id| (ObjectKind::Session, id.as_str())));
+        self.names.extend(ties.charges.iter().map(|id| (ObjectKind::Charge, id.as_str())));
         self.labels.extend(&ties.labels);
     }
 }
@@ -115,10 +97,7 @@ impl Facts {
         let joined = Joined::of(self);
         let mut found: BTreeMap<usize, Component<'_>> = BTreeMap::new();
         for (kind, id, ties) in self.objects() {
-            found
-                .entry(joined.root(id))
-                .or_default()
-                .tie(kind, id, ties);
+            found.entry(joined.root(id)).or_default().tie(kind, id, ties);
         }
         macro_rules! hand_out {
             ($($kind:ident),*) => {$(
@@ -127,16 +106,7 @@ impl Facts {
                 }
             )*};
         }
-        hand_out!(
-            payment_intents,
-            charges,
-            sessions,
-            invoices,
-            refunds,
-            disputes,
-            warnings,
-            reviews
-        );
+        hand_out!(payment_intents, charges, sessions, invoices, refunds, disputes, warnings, reviews);
         for (id, shop) in &self.shop_by_object {
             let component = found.entry(joined.root(id)).or_default();
             component.shop.push(shop);
@@ -158,13 +128,7 @@ impl Facts {
         if names.len() > 1 {
             return self.split();
         }
-        names
-            .into_iter()
-            .map(|name| Group {
-                name,
-                facts: self.clone(),
-            })
-            .collect()
+        names.into_iter().map(|name| Group { name, facts: self.clone() }).collect()
     }
 
     fn split(&self) -> Vec<Group> {
@@ -182,26 +146,13 @@ impl Facts {
                 }
             )*};
         }
-        hand_out!(
-            payment_intents,
-            charges,
-            sessions,
-            invoices,
-            invoice_payments,
-            refunds,
-            disputes,
-            warnings,
-            reviews
-        );
+        hand_out!(payment_intents, charges, sessions, invoices, invoice_payments, refunds, disputes, warnings, reviews);
         hand_out!(shop_by_object);
         for (label, shop) in &self.shop {
             let facts = groups.entry(Name::Label(label.clone())).or_default();
             facts.shop.insert(label.clone(), shop.clone());
         }
-        groups
-            .into_iter()
-            .map(|(name, facts)| Group { name, facts })
-            .collect()
+        groups.into_iter().map(|(name, facts)| Group { name, facts }).collect()
     }
 }
 
@@ -213,10 +164,7 @@ struct Joined<'a> {
 
 impl<'a> Joined<'a> {
     fn of(facts: &'a Facts) -> Self {
-        let mut joined = Self {
-            index: BTreeMap::new(),
-            parents: Vec::new(),
-        };
+        let mut joined = Self { index: BTreeMap::new(), parents: Vec::new() };
         for (_, id, ties) in facts.objects() {
             let one = joined.add(id);
             for other in ties.ids() {

@@ -119,33 +119,22 @@ impl Invoice {
 
     /// It is still to be paid, and the last try ended like this.
     pub fn stuck_at(&self, how: Tried) -> bool {
-        self.now.is.status == Status::Open
-            && self.tried.as_ref().is_some_and(|tried| tried.is == how)
+        self.now.is.status == Status::Open && self.tried.as_ref().is_some_and(|tried| tried.is == how)
     }
 }
 
 /// Takes an invoice.
 pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    let parent = fields
-        .object("parent")
-        .and_then(|parent| parent.object("subscription_details"));
+    let parent = fields.object("parent").and_then(|parent| parent.object("subscription_details"));
     let details = parent.or_else(|| fields.object("subscription_details"));
     let reason = fields.word("billing_reason")?;
     let mut ties = Ties::labelled(fields, seen.labelling)?;
     ties.invoices.clear();
-    if reason.as_deref() == Some("subscription_create")
-        && seen.labelling.from.contains(&LabelSource::Metadata)
-    {
-        let inherited = details
-            .as_ref()
-            .and_then(|details| label(details, seen.labelling, &[LabelSource::Metadata]));
+    if reason.as_deref() == Some("subscription_create") && seen.labelling.from.contains(&LabelSource::Metadata) {
+        let inherited = details.as_ref().and_then(|details| label(details, seen.labelling, &[LabelSource::Metadata]));
         // The invoice's own label comes first; the subscription's is then not consulted.
-        if !ties
-            .labels
-            .iter()
-            .any(|label| label.0 == LabelSource::Metadata)
-        {
+        if !ties.labels.iter().any(|label| label.0 == LabelSource::Metadata) {
             ties.labels.extend(inherited);
         }
     }
@@ -163,21 +152,10 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         _ => None,
     };
     // Stripe's samples of drafts have an amount there, too.
-    let over = fields
-        .amount("amount_overpaid")?
-        .is_some_and(|over| over > 0)
-        && state.status != Status::Draft;
+    let over = fields.amount("amount_overpaid")?.is_some_and(|over| over > 0) && state.status != Status::Draft;
     let overpaid = over || seen.kind == "invoice.overpaid";
     let tried = tried.map(|tried| seen.stamp(tried));
-    facts.invoices.insert(
-        id,
-        Invoice {
-            now: seen.stamp(state),
-            tried,
-            overpaid,
-            ties,
-        },
-    );
+    facts.invoices.insert(id, Invoice { now: seen.stamp(state), tried, overpaid, ties });
     Ok(())
 }
 
@@ -197,24 +175,14 @@ fn state(fields: &Fields<'_>, reason: Option<&str>) -> Result<State, Unusable> {
     let due = fields.needed_amount("amount_due")?;
     // `total` is below zero where credits outweigh what is sold.
     let total = fields.signed_amount("total")?.unwrap_or(due).max(0);
-    let subtotal = fields
-        .signed_amount("subtotal")?
-        .map(|amount| amount.max(0));
+    let subtotal = fields.signed_amount("subtotal")?.map(|amount| amount.max(0));
     let given = fields.amount("amount_paid")?;
     let elsewhere = status == Status::Paid && (fields.flag("paid_out_of_band") || given.is_none());
     Ok(State {
         status,
         due,
-        paid: if elsewhere {
-            given.unwrap_or(0).max(due)
-        } else {
-            given.unwrap_or(0)
-        },
-        asked: Asked {
-            currency: fields.needed_currency("currency")?,
-            total,
-            subtotal,
-        },
+        paid: if elsewhere { given.unwrap_or(0).max(due) } else { given.unwrap_or(0) },
+        asked: Asked { currency: fields.needed_currency("currency")?, total, subtotal },
         renewal: reason == Some("subscription_cycle"),
         subscription: None,
         email: Address::read(fields, "customer_email"),
@@ -239,12 +207,7 @@ impl Join for InvoicePayment {
 /// Takes an invoice's payment.
 pub fn take_payment(fields: &Fields<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    facts.invoice_payments.insert(
-        id,
-        InvoicePayment {
-            ties: payment_ties(fields)?,
-        },
-    );
+    facts.invoice_payments.insert(id, InvoicePayment { ties: payment_ties(fields)? });
     Ok(())
 }
 

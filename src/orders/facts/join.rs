@@ -34,13 +34,7 @@ pub struct Latest<T> {
 
 impl<T: Ranked> Latest<T> {
     fn place(&self) -> (u8, i64, u8, &str, &T) {
-        (
-            self.is.standing(),
-            self.at,
-            self.is.rank(),
-            &self.event,
-            &self.is,
-        )
+        (self.is.standing(), self.at, self.is.rank(), &self.event, &self.is)
     }
 }
 

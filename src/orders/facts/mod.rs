@@ -108,11 +108,7 @@ pub struct Seen<'a> {
 impl Seen<'_> {
     /// The snapshot with the event's stamp.
     pub fn stamp<T>(&self, is: T) -> Latest<T> {
-        Latest {
-            at: self.at,
-            event: self.event.to_owned(),
-            is,
-        }
+        Latest { at: self.at, event: self.event.to_owned(), is }
     }
 }
 
@@ -135,14 +131,8 @@ impl Facts {
     /// Every id of Stripe's that joins, and every reference of the shop's: facts that share one must be pooled.
     pub fn references(&self) -> BTreeSet<Reference> {
         let mut references = BTreeSet::new();
-        let object = |value: &str| Reference {
-            kind: ReferenceKind::Object,
-            value: value.to_owned(),
-        };
-        let label = |value: &str| Reference {
-            kind: ReferenceKind::Label,
-            value: value.to_owned(),
-        };
+        let object = |value: &str| Reference { kind: ReferenceKind::Object, value: value.to_owned() };
+        let label = |value: &str| Reference { kind: ReferenceKind::Label, value: value.to_owned() };
         for (_, id, ties) in self.objects() {
             references.insert(object(id));
             references.extend(ties.ids().map(|id| object(id)));
@@ -156,54 +146,18 @@ impl Facts {
     /// Every object with its ties.
     pub fn objects(&self) -> impl Iterator<Item = (ObjectKind, &str, &Ties)> {
         use ObjectKind::{Charge, Invoice, Other, PaymentIntent, Session};
-        let payment_intents = self
-            .payment_intents
-            .iter()
-            .map(|(id, object)| (PaymentIntent, id, &object.ties));
-        let charges = self
-            .charges
-            .iter()
-            .map(|(id, object)| (Charge, id, &object.ties));
-        let sessions = self
-            .sessions
-            .iter()
-            .map(|(id, object)| (Session, id, &object.ties));
-        let invoices = self
-            .invoices
-            .iter()
-            .map(|(id, object)| (Invoice, id, &object.ties));
-        let links = self
-            .invoice_payments
-            .iter()
-            .map(|(id, object)| (Other, id, &object.ties));
-        let refunds = self
-            .refunds
-            .iter()
-            .map(|(id, object)| (Other, id, &object.ties));
-        let disputes = self
-            .disputes
-            .iter()
-            .map(|(id, object)| (Other, id, &object.ties));
-        let warnings = self
-            .warnings
-            .iter()
-            .map(|(id, object)| (Other, id, &object.ties));
-        let reviews = self
-            .reviews
-            .iter()
-            .map(|(id, object)| (Other, id, &object.ties));
-        let money = payment_intents
-            .chain(charges)
-            .chain(sessions)
-            .chain(invoices);
-        let rest = links
-            .chain(refunds)
-            .chain(disputes)
-            .chain(warnings)
-            .chain(reviews);
-        money
-            .chain(rest)
-            .map(|(kind, id, ties)| (kind, id.as_str(), ties))
+        let payment_intents = self.payment_intents.iter().map(|(id, object)| (PaymentIntent, id, &object.ties));
+        let charges = self.charges.iter().map(|(id, object)| (Charge, id, &object.ties));
+        let sessions = self.sessions.iter().map(|(id, object)| (Session, id, &object.ties));
+        let invoices = self.invoices.iter().map(|(id, object)| (Invoice, id, &object.ties));
+        let links = self.invoice_payments.iter().map(|(id, object)| (Other, id, &object.ties));
+        let refunds = self.refunds.iter().map(|(id, object)| (Other, id, &object.ties));
+        let disputes = self.disputes.iter().map(|(id, object)| (Other, id, &object.ties));
+        let warnings = self.warnings.iter().map(|(id, object)| (Other, id, &object.ties));
+        let reviews = self.reviews.iter().map(|(id, object)| (Other, id, &object.ties));
+        let money = payment_intents.chain(charges).chain(sessions).chain(invoices);
+        let rest = links.chain(refunds).chain(disputes).chain(warnings).chain(reviews);
+        money.chain(rest).map(|(kind, id, ties)| (kind, id.as_str(), ties))
     }
 }
 

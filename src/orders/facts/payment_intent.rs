@@ -94,21 +94,16 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     let mut ties = Ties::labelled(fields, seen.labelling)?;
     ties.charges.extend(fields.link("latest_charge")?);
     for embedded in fields.list("charges") {
-        ties.charges
-            .extend(charge::take_embedded(&embedded, &id, seen, facts));
+        ties.charges.extend(charge::take_embedded(&embedded, &id, seen, facts));
     }
     let now = seen.stamp(state(fields)?);
-    facts
-        .payment_intents
-        .insert(id, PaymentIntent { now, ties });
+    facts.payment_intents.insert(id, PaymentIntent { now, ties });
     Ok(())
 }
 
 fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
     let last_error = fields.object("last_payment_error");
-    let word = fields
-        .word("status")?
-        .ok_or_else(|| Unusable::field("status", "missing"))?;
+    let word = fields.word("status")?.ok_or_else(|| Unusable::field("status", "missing"))?;
     let status = match &*word {
         // The names with `source` are those before 2019-02-11.
         "requires_payment_method" | "requires_source" if last_error.is_some() => Status::Failed,
@@ -135,8 +130,6 @@ fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
 }
 
 fn error_code(error: &Fields<'_>) -> Option<String> {
-    let code = ["decline_code", "code", "type"]
-        .iter()
-        .find_map(|name| error.text(name))?;
+    let code = ["decline_code", "code", "type"].iter().find_map(|name| error.text(name))?;
     Some(code.into_owned())
 }

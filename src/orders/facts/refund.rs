@@ -112,9 +112,7 @@ fn refund(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<Refund, Unusable> {
         Some("canceled") => Status::Canceled,
         Some(_) => return Err(Unusable::field("status", "unknown")),
     };
-    let reason = fields
-        .text("failure_reason")
-        .or_else(|| fields.text("reason"));
+    let reason = fields.text("failure_reason").or_else(|| fields.text("reason"));
     let state = State {
         status,
         amount: fields.needed_amount("amount")?,

@@ -63,10 +63,7 @@ impl Review {
     pub fn settled(&self) -> bool {
         match &self.now.is {
             State::Open => false,
-            State::Closed(why) => matches!(
-                why.as_deref(),
-                Some("approved" | "acknowledged" | "canceled" | "redacted")
-            ),
+            State::Closed(why) => matches!(why.as_deref(), Some("approved" | "acknowledged" | "canceled" | "redacted")),
         }
     }
 }
@@ -74,12 +71,7 @@ impl Review {
 /// Takes an early fraud warning.
 pub fn take_warning(fields: &Fields<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    facts.warnings.insert(
-        id,
-        Warning {
-            ties: Ties::read(fields)?,
-        },
-    );
+    facts.warnings.insert(id, Warning { ties: Ties::read(fields)? });
     Ok(())
 }
 
@@ -90,20 +82,8 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         Some(raw) => raw.get() == "true",
         None => seen.kind == "review.opened",
     };
-    let why = fields
-        .text("closed_reason")
-        .or_else(|| fields.text("reason"));
-    let state = if open {
-        State::Open
-    } else {
-        State::Closed(why.map(Into::into))
-    };
-    facts.reviews.insert(
-        id,
-        Review {
-            now: seen.stamp(state),
-            ties: Ties::read(fields)?,
-        },
-    );
+    let why = fields.text("closed_reason").or_else(|| fields.text("reason"));
+    let state = if open { State::Open } else { State::Closed(why.map(Into::into)) };
+    facts.reviews.insert(id, Review { now: seen.stamp(state), ties: Ties::read(fields)? });
     Ok(())
 }

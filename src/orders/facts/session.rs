@@ -109,9 +109,7 @@ impl Session {
         let state = &self.now.is;
         match state.payment {
             Payment::Paid => true,
-            Payment::NoPaymentRequired => {
-                state.one_off && state.asked.as_ref().is_some_and(|asked| asked.total == 0)
-            }
+            Payment::NoPaymentRequired => state.one_off && state.asked.as_ref().is_some_and(|asked| asked.total == 0),
             Payment::Unpaid => false,
         }
     }
@@ -124,11 +122,7 @@ impl Session {
 
     /// What the shop asked for, in its own currency.
     pub fn expects(&self) -> Option<&Asked> {
-        self.now
-            .is
-            .converted
-            .as_ref()
-            .or(self.now.is.asked.as_ref())
+        self.now.is.converted.as_ref().or(self.now.is.asked.as_ref())
     }
 }
 
@@ -140,24 +134,11 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     // A payment link copies its metadata to every stranger's session.
     let of_a_link = fields.get("payment_link")?.is_some();
     let strangers = |source: &LabelSource| of_a_link && *source == LabelSource::Metadata;
-    let sources: Vec<LabelSource> = seen
-        .labelling
-        .from
-        .iter()
-        .copied()
-        .filter(|source| !strangers(source))
-        .collect();
+    let sources: Vec<LabelSource> = seen.labelling.from.iter().copied().filter(|source| !strangers(source)).collect();
     ties.labels.extend(label(fields, seen.labelling, &sources));
     let async_failed = seen.kind == "checkout.session.async_payment_failed";
     let now = seen.stamp(state(fields, seen)?);
-    facts.sessions.insert(
-        id,
-        Session {
-            now,
-            async_failed,
-            ties,
-        },
-    );
+    facts.sessions.insert(id, Session { now, async_failed, ties });
     Ok(())
 }
 
@@ -169,14 +150,11 @@ fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
         Some(_) => return Err(Unusable::field("payment_status", "unknown")),
         None => return Err(Unusable::field("payment_status", "missing")),
     };
-    let status = match (fields.word("status")?.as_deref(), seen.kind) {
-        // Versions before 2021 have no status: there, the type tells.
-        (Some("complete"), _) | (None, "checkout.session.completed") => Status::Complete,
-        (Some("expired"), _) | (None, "checkout.session.expired") => Status::Expired,
-        (Some("open"), _) => Status::Open,
-        (None, kind) if kind.starts_with("checkout.session.async_payment_") => Status::Complete,
-        (None, _) => Status::Open,
-        (Some(_), _) => return Err(Unusable::field("status", "unknown")),
+    let status = match fields.word("status")?.as_deref().unwrap_or_else(|| status_by_type(seen.kind)) {
+        "complete" => Status::Complete,
+        "expired" => Status::Expired,
+        "open" => Status::Open,
+        _ => return Err(Unusable::field("status", "unknown")),
     };
     let asked = asked(fields, "currency")?;
     if payment == Payment::Paid && asked.is_none() {
@@ -187,9 +165,7 @@ fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
         _ => None,
     };
     let details = fields.object("customer_details");
-    let given = details
-        .as_ref()
-        .and_then(|details| Address::read(details, "email"));
+    let given = details.as_ref().and_then(|details| Address::read(details, "email"));
     Ok(State {
         payment,
         status,
@@ -197,22 +173,22 @@ fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
         asked,
         converted,
         email: given.or_else(|| Address::read(fields, "customer_email")),
-        name: details
-            .and_then(|details| details.text("name"))
-            .map(Into::into),
-        locale: fields
-            .text("locale")
-            .filter(|locale| locale != "auto")
-            .map(Into::into),
+        name: details.and_then(|details| details.text("name")).map(Into::into),
+        locale: fields.text("locale").filter(|locale| locale != "auto").map(Into::into),
     })
+}
+
+/// Versions before 2021 have no status: there, the type tells.
+fn status_by_type(kind: &str) -> &'static str {
+    match kind {
+        "checkout.session.expired" => "expired",
+        _ if kind.starts_with("checkout.session.") => "complete",
+        _ => "open",
+    }
 }
 
 fn asked(fields: &Fields<'_>, currency: &str) -> Result<Option<Asked>, Unusable> {
     let (currency, total) = (fields.currency(currency)?, fields.amount("amount_total")?);
     let subtotal = fields.amount("amount_subtotal")?;
-    Ok(currency.zip(total).map(|(currency, total)| Asked {
-        currency,
-        total,
-        subtotal,
-    }))
+    Ok(currency.zip(total).map(|(currency, total)| Asked { currency, total, subtotal }))
 }

@@ -49,8 +49,7 @@ impl Ties {
     /// The same, with the label that the object's own fields give.
     pub fn labelled(fields: &Fields<'_>, labelling: &Labelling) -> Result<Self, Unusable> {
         let mut ties = Self::read(fields)?;
-        ties.labels
-            .extend(label(fields, labelling, &labelling.from));
+        ties.labels.extend(label(fields, labelling, &labelling.from));
         Ok(ties)
     }
 
@@ -61,11 +60,7 @@ impl Ties {
 
     /// Every id that joins.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
-        self.payment_intents
-            .iter()
-            .chain(&self.charges)
-            .chain(&self.sessions)
-            .chain(&self.invoices)
+        self.payment_intents.iter().chain(&self.charges).chain(&self.sessions).chain(&self.invoices)
     }
 }
 

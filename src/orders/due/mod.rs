@@ -1,0 +1,147 @@
+//! From facts to the notices that are owed.
+
+mod refunds;
+
+use std::collections::BTreeMap;
+
+use super::attempt::{Attempt, Payment};
+use super::facts::dispute::Status as Verdict;
+use super::facts::{Facts, ObjectKind};
+use super::order::Status;
+use super::reading::Reading;
+use crate::notices::{About, Kind, Notice, Wait};
+
+/// The notices that one order's facts owe, by key, each key once.
+///
+/// What is told of money that moved is owed for ever: whatever is learned later, it is still in this list, under its
+/// key or with its key in `also`. What is told of the moment (failed, awaiting funds, canceled, review, and refunds
+/// that are only known as a sum) may be gone once it is superseded.
+///
+/// `order.identified` is in the list whenever a paid order has a label. It is worth sending only where `order.paid`
+/// was sent while there was none; that is known to who sent it.
+pub fn due(facts: &Facts) -> Vec<Notice> {
+    let reading = Reading::of(facts);
+    let mut owed = Owed::default();
+    for attempt in &reading.attempts {
+        payments(attempt, &mut owed);
+        refunds::refunds(attempt, &mut owed);
+        disputes(attempt, &mut owed);
+    }
+    passing(&reading, &mut owed);
+    reviews(&reading, &mut owed);
+    owed.0.into_values().collect()
+}
+
+#[derive(Default)]
+struct Owed(BTreeMap<String, Notice>);
+
+impl Owed {
+    fn add(&mut self, kind: Kind, object: &str, about: About) -> &mut Notice {
+        self.add_as(kind, object, object, about)
+    }
+
+    /// Under a key that says more than the object's id.
+    fn add_as(&mut self, kind: Kind, suffix: &str, object: &str, about: About) -> &mut Notice {
+        let key = key(kind, suffix);
+        let about = About { object: object.to_owned(), ..about };
+        let notice = Notice { kind, key: key.clone(), also: Vec::new(), wait: None, about };
+        self.0.entry(key).or_insert(notice)
+    }
+}
+
+fn key(kind: Kind, suffix: &str) -> String {
+    format!("{}:{suffix}", kind.name())
+}
+
+fn amount(amount: i64, currency: Option<&str>) -> About {
+    About { amount: Some(amount), currency: currency.map(str::to_owned), ..About::default() }
+}
+
+fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
+    let component = &attempt.component;
+    let known_by = |kind: ObjectKind| component.names.iter().any(|(named, _)| *named == kind);
+    let told_apart = component.label().is_some() || known_by(ObjectKind::Session) || known_by(ObjectKind::Invoice);
+    for payment in attempt.payments() {
+        let about = amount(payment.amount, payment.currency);
+        let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
+        paid.also = also(Kind::OrderPaid, &payment);
+        paid.wait = (!told_apart).then_some(Wait::Reference);
+        if component.label().is_some() {
+            let identified = owed.add(Kind::OrderIdentified, payment.name, about);
+            identified.also = also(Kind::OrderIdentified, &payment);
+        }
+    }
+    for (id, invoice) in &component.invoices {
+        let state = &invoice.now.is;
+        if state.renewal && invoice.paid() && state.paid > 0 {
+            owed.add(Kind::OrderRenewed, id, amount(state.paid, Some(&state.asked.currency)));
+        }
+    }
+}
+
+fn also(kind: Kind, payment: &Payment<'_>) -> Vec<String> {
+    payment.also.iter().map(|name| key(kind, name)).collect()
+}
+
+fn disputes(attempt: &Attempt<'_>, owed: &mut Owed) {
+    for (id, dispute) in &attempt.component.disputes {
+        let state = &dispute.now.is;
+        let about = amount(state.amount, Some(&state.currency));
+        if dispute.opened {
+            owed.add(Kind::OrderDisputed, id, About { reason: state.reason.clone(), ..about.clone() });
+        }
+        if state.status.closed() {
+            let verdict = About { reason: Some(state.status.as_str().to_owned()), ..about };
+            owed.add(Kind::OrderDisputeClosed, id, verdict.clone());
+            if dispute.lost && state.status == Verdict::Won {
+                owed.add_as(Kind::OrderDisputeClosed, &format!("{id}:won"), id, verdict);
+            }
+        }
+    }
+}
+
+/// What is told of the moment: only while no money came in, and only of the attempts that make the order's status.
+fn passing(reading: &Reading<'_>, owed: &mut Owed) {
+    if reading.attempts.iter().any(Attempt::settled) {
+        return;
+    }
+    let Some(state) = reading.attempts.iter().map(|attempt| attempt.state).min() else {
+        return;
+    };
+    let kind = match state {
+        Status::AwaitingFunds => Kind::OrderAwaitingFunds,
+        Status::Failed => Kind::OrderPaymentFailed,
+        Status::Canceled => Kind::OrderCanceled,
+        _ => return,
+    };
+    for attempt in reading.attempts.iter().filter(|attempt| attempt.state == state) {
+        let component = &attempt.component;
+        let mut names = component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other).map(|(_, id)| *id);
+        let Some(name) = names.next() else { continue };
+        let errors = component.payment_intents.iter().find_map(|(_, intent)| intent.now.is.error.clone());
+        let error = errors.or_else(|| component.charges.iter().find_map(|(_, charge)| charge.now.is.error.clone()));
+        let about = About {
+            amount: attempt.price.map(|price| price.total),
+            currency: attempt.price.map(|price| price.currency.to_owned()),
+            reason: error.filter(|_| state == Status::Failed),
+            ..About::default()
+        };
+        owed.add(kind, name, about).also = names.map(|name| key(kind, name)).collect();
+    }
+}
+
+/// One a matter; of several payments, one for each but the first, so that each one more is told once.
+fn reviews(reading: &Reading<'_>, owed: &mut Owed) {
+    for review in reading.open_reviews() {
+        let reason = review.reason.as_str();
+        let told = review.objects.len().saturating_sub(1).max(1);
+        for names in review.objects.iter().rev().take(told) {
+            let Some((name, also)) = names.split_first() else {
+                continue;
+            };
+            let about = About { reason: Some(reason.to_owned()), ..About::default() };
+            let notice = owed.add_as(Kind::OrderReview, &format!("{name}:{reason}"), name, about);
+            notice.also = also.iter().map(|name| key(Kind::OrderReview, &format!("{name}:{reason}"))).collect();
+        }
+    }
+}
