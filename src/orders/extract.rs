@@ -12,6 +12,8 @@ use crate::source::stripe::{Event, Payload, storable_id};
 
 /// What an event comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// Made and moved once an event: a box would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 pub enum Taken {
     /// It tells something of orders.
     Facts(Facts),

@@ -1,22 +1,25 @@
 //! The order law.
-use crate::config::ReferenceFrom;
 use serde::{Deserialize, Serialize};
 
 pub mod attempt;
+mod customer;
 pub mod due;
 pub mod extract;
 pub mod facts;
 pub mod order;
 mod plan;
+pub mod reading;
 mod reconcile;
 pub mod reviews;
+mod settings;
 mod store;
 
 pub use self::due::due;
 pub use self::extract::{Taken, take, take_shop};
 pub use self::facts::{Facts, Group, Name, Reference, ReferenceKind};
 pub use self::order::{Order, Status};
-pub use self::reconcile::{Incoming, Outcome, reconcile};
+pub use self::reconcile::{Incoming, Outcome, panic_text, reconcile};
+pub use self::settings::Settings;
 pub use self::store::{OrderRow, Scope, find};
 
 /// Where the shop's reference stands: `ORDER_METADATA_KEY` and `ORDER_REFERENCE_FROM`.
@@ -42,34 +45,4 @@ pub enum LabelSource {
     Metadata,
     /// A checkout session's `client_reference_id`; some shops keep the customer's id there.
     ClientReferenceId,
-}
-
-/// How events become orders here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// Where an order's reference stands.
-    pub labelling: Labelling,
-    /// How long a confirmation waits for its order's reference, in seconds.
-    pub grace_seconds: i32,
-}
-
-impl Settings {
-    /// By the configuration.
-    pub fn new(config: &crate::config::Orders) -> Self {
-        let from = config.reference_from.iter().map(|from| match from {
-            ReferenceFrom::Metadata => LabelSource::Metadata,
-            ReferenceFrom::ClientReferenceId => LabelSource::ClientReferenceId,
-        });
-        Self {
-            labelling: Labelling { metadata_key: config.metadata_key.clone(), from: from.collect() },
-            grace_seconds: i32::try_from(config.confirm_grace.as_secs()).unwrap_or(i32::MAX),
-        }
-    }
-}
-
-/// What a caught panic said.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::attempt::Attempt;
-use super::facts::address::Address;
+use super::customer;
 use super::facts::shop::Payments;
-use super::facts::{Component, Facts, Name};
-use super::reviews::{Reading, Review};
+use super::facts::{Facts, Name};
+use super::reading::Reading;
+use super::reviews::Review;
 
 /// What an order is. The first that holds, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,7 +112,7 @@ impl Order {
         let reasons: BTreeSet<&'static str> = reviews.iter().map(|review| review.reason.as_str()).collect();
         let expected = reading.expectation.as_ref();
         let asked = reading.attempts.first().and_then(|attempt| attempt.price).map(|price| price.total);
-        let (customer_email, email_problem) = address(&reading);
+        let (customer_email, email_problem) = customer::address(&reading);
         Self {
             reference: name.as_str().to_owned(),
             status: if reviews.is_empty() { money_status } else { Status::Review },
@@ -126,11 +127,9 @@ impl Order {
             amount_lost: sums.lost,
             customer_email,
             email_problem,
-            customer_name: expected.and_then(|expected| expected.name.clone()).or_else(|| customer_name(&reading)),
-            locale: expected.and_then(|expected| expected.locale.clone()).or_else(|| locale(&reading)),
-            subscription: first(&reading, |component| {
-                component.invoices.iter().find_map(|(_, invoice)| invoice.now.is.subscription.clone())
-            }),
+            customer_name: customer::name(&reading),
+            locale: customer::locale(&reading),
+            subscription: customer::subscription(&reading),
         }
     }
 }
@@ -181,45 +180,4 @@ impl Sums {
 fn currency(reading: &Reading<'_>) -> Option<String> {
     let asked = reading.attempts.iter().find_map(|attempt| attempt.price).map(|price| price.currency.to_owned());
     asked.or_else(|| reading.expectation.as_ref().and_then(|expected| expected.currency.clone()))
-}
-
-/// The first attempt that knows it tells it: who paid comes before who left.
-fn first<T>(reading: &Reading<'_>, known: impl Fn(&Component<'_>) -> Option<T>) -> Option<T> {
-    reading.attempts.iter().find_map(|attempt| known(&attempt.component))
-}
-
-/// The best usable address, or why there is none.
-fn address(reading: &Reading<'_>) -> (Option<String>, Option<&'static str>) {
-    let expected = reading.expectation.as_ref().and_then(|expected| expected.email.as_ref());
-    let given = reading.attempts.iter().flat_map(|attempt| addresses(&attempt.component));
-    let given: Vec<&Address> = expected.into_iter().chain(given).collect();
-    let usable = given.iter().find_map(|address| address.usable()).map(str::to_owned);
-    let problem = given.iter().find_map(|address| match address {
-        Address::Refused(problem) => Some(problem.as_str()),
-        Address::Usable(_) => None,
-    });
-    let problem = if usable.is_none() { problem } else { None };
-    (usable, problem)
-}
-
-fn addresses<'a>(component: &Component<'a>) -> Vec<&'a Address> {
-    let sessions = component.sessions.iter().map(|(_, session)| &session.now.is.email);
-    let invoices = component.invoices.iter().map(|(_, invoice)| &invoice.now.is.email);
-    let intents = component.payment_intents.iter().map(|(_, intent)| &intent.now.is.email);
-    let receipts = component.charges.iter().map(|(_, charge)| &charge.now.is.receipt_email);
-    let billing = component.charges.iter().map(|(_, charge)| &charge.now.is.billing_email);
-    sessions.chain(invoices).chain(intents).chain(receipts).chain(billing).filter_map(Option::as_ref).collect()
-}
-
-fn customer_name(reading: &Reading<'_>) -> Option<String> {
-    first(reading, |component| {
-        let sessions = component.sessions.iter().map(|(_, session)| &session.now.is.name);
-        let invoices = component.invoices.iter().map(|(_, invoice)| &invoice.now.is.name);
-        let charges = component.charges.iter().map(|(_, charge)| &charge.now.is.name);
-        sessions.chain(invoices).chain(charges).find_map(Clone::clone)
-    })
-}
-
-fn locale(reading: &Reading<'_>) -> Option<String> {
-    first(reading, |component| component.sessions.iter().find_map(|(_, session)| session.now.is.locale.clone()))
 }

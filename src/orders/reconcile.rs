@@ -225,7 +225,7 @@ fn compute(
         );
         plan(&cluster, settings)
     }))
-    .unwrap_or_else(|panic| Err(format!("the order could not be computed: {}", super::panic_text(&*panic))))
+    .unwrap_or_else(|panic| Err(format!("the order could not be computed: {}", panic_text(&*panic))))
 }
 
 fn write(conn: &mut PgConnection, mut plan: Plan) -> QueryResult<()> {
@@ -267,4 +267,10 @@ fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
         outbox::release(conn, &plan.releases)?;
     }
     Ok(())
+}
+
+/// What a caught panic said.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

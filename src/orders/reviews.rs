@@ -3,22 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::attempt::{Attempt, Price};
-use super::facts::join::Join;
+use super::facts::ObjectKind;
 use super::facts::shop::{Compare, Expectation, Payments, Release};
 use super::facts::ties::Label;
-use super::facts::{Facts, ObjectKind};
+use super::reading::Reading;
 use super::{LabelSource, Status};
-
-/// Everything that an order's facts come to, before it is put into words: the ground of its status and its notices.
-#[derive(Debug)]
-pub struct Reading<'a> {
-    /// The attempts to pay: the one that counts most first.
-    pub attempts: Vec<Attempt<'a>>,
-    /// What the shop expects.
-    pub expectation: Option<Expectation>,
-    /// What a person let go on.
-    pub release: Option<Release>,
-}
 
 /// Why a person must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,33 +79,18 @@ impl Review {
                 return false;
             };
             let (names, detail) = rest.split_once('=').unwrap_or((rest, ""));
-            let named: BTreeSet<&str> = names.split(',').collect();
-            let seen = |object: &Vec<String>| object.iter().any(|name| named.contains(name.as_str()));
+            let stated: BTreeSet<&str> = names.split(',').collect();
+            let seen = |object: &Vec<String>| object.iter().any(|name| stated.contains(name.as_str()));
             reason == self.reason.as_str() && detail == self.detail && self.objects.iter().all(seen)
         })
     }
 }
 
-impl<'a> Reading<'a> {
-    /// Reads the facts of one order.
-    pub fn of(facts: &'a Facts) -> Self {
-        let mut attempts: Vec<_> = facts.components().into_iter().map(Attempt::of).collect();
-        // Stable: among equals, the order of their names stays.
-        attempts.sort_by_key(|attempt| (!attempt.holds_money(), !attempt.settled(), attempt.state));
-        let mut expectation = None;
-        let mut release = None;
-        let by_object = attempts.iter().flat_map(|attempt| attempt.component.shop.iter().copied());
-        for shop in facts.shop.values().chain(by_object) {
-            expectation.join(&shop.expectation);
-            release.join(&shop.release);
-        }
-        Self { attempts, expectation, release }
-    }
-
+impl Reading<'_> {
     /// What a person must still look at, sorted.
     pub fn open_reviews(&self) -> Vec<Review> {
-        let released = |review: &Review| self.release.as_ref().is_some_and(|release| review.is_released(release));
-        self.reviews().into_iter().filter(|review| !released(review)).collect()
+        let Some(release) = &self.release else { return self.reviews() };
+        self.reviews().into_iter().filter(|review| !review.is_released(release)).collect()
     }
 
     /// What a person must look at, released or not, sorted.
@@ -130,10 +104,6 @@ impl<'a> Reading<'a> {
         self.mismatches(&mut reviews);
         reviews.sort();
         reviews
-    }
-
-    fn many(&self) -> bool {
-        self.expectation.as_ref().is_some_and(|expectation| expectation.payments == Payments::Many)
     }
 
     fn second_payments(&self, reviews: &mut Vec<Review>) {

@@ -96,6 +96,16 @@ impl Charge {
         self.captured && self.now.is.status == Status::Succeeded
     }
 
+    /// What was authorized and not taken.
+    pub fn uncaptured(&self) -> i64 {
+        if self.took() { (self.now.is.amount - self.amount_captured).max(0) } else { 0 }
+    }
+
+    /// What was given back of what it took. Stripe counts the uncaptured rest of a partial capture as refunded, too.
+    pub fn given_back(&self) -> i64 {
+        (self.amount_refunded - self.uncaptured()).max(0)
+    }
+
     /// It holds money that is not taken yet.
     pub fn authorized(&self) -> bool {
         !self.captured && !self.released && self.now.is.status == Status::Succeeded

@@ -86,9 +86,8 @@ impl Status {
             "needs_response" => Self::NeedsResponse,
             "under_review" => Self::UnderReview,
             "warning_closed" => Self::WarningClosed,
-            "prevented" => Self::Prevented,
-            // `charge_refunded` is of versions before 2020: the shop gave the money back itself.
-            "charge_refunded" => Self::Prevented,
+            // `charge_refunded` is of the oldest versions: the shop gave the money back itself.
+            "prevented" | "charge_refunded" => Self::Prevented,
             "lost" => Self::Lost,
             "won" => Self::Won,
             _ => return Err(Unusable::field("status", "unknown")),

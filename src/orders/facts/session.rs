@@ -150,14 +150,11 @@ fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
         Some(_) => return Err(Unusable::field("payment_status", "unknown")),
         None => return Err(Unusable::field("payment_status", "missing")),
     };
-    let status = match (fields.word("status")?.as_deref(), seen.kind) {
-        // Versions before 2021 have no status: there, the type tells.
-        (Some("complete"), _) | (None, "checkout.session.completed") => Status::Complete,
-        (Some("expired"), _) | (None, "checkout.session.expired") => Status::Expired,
-        (Some("open"), _) => Status::Open,
-        (None, kind) if kind.starts_with("checkout.session.async_payment_") => Status::Complete,
-        (None, _) => Status::Open,
-        (Some(_), _) => return Err(Unusable::field("status", "unknown")),
+    let status = match fields.word("status")?.as_deref().unwrap_or_else(|| status_by_type(seen.kind)) {
+        "complete" => Status::Complete,
+        "expired" => Status::Expired,
+        "open" => Status::Open,
+        _ => return Err(Unusable::field("status", "unknown")),
     };
     let asked = asked(fields, "currency")?;
     if payment == Payment::Paid && asked.is_none() {
@@ -179,6 +176,15 @@ fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
         name: details.and_then(|details| details.text("name")).map(Into::into),
         locale: fields.text("locale").filter(|locale| locale != "auto").map(Into::into),
     })
+}
+
+/// Versions before 2021 have no status: there, the type tells.
+fn status_by_type(kind: &str) -> &'static str {
+    match kind {
+        "checkout.session.expired" => "expired",
+        _ if kind.starts_with("checkout.session.") => "complete",
+        _ => "open",
+    }
 }
 
 fn asked(fields: &Fields<'_>, currency: &str) -> Result<Option<Asked>, Unusable> {

@@ -1,0 +1,94 @@
+//! The notices of money that goes back.
+
+use super::{Owed, also, amount, key};
+use crate::notices::{About, Kind, Wait};
+use crate::orders::attempt::{Attempt, Payment};
+use crate::orders::facts::ObjectKind;
+use crate::orders::facts::charge::Charge;
+use crate::orders::facts::payment_intent::PaymentIntent;
+use crate::orders::facts::refund::Refund;
+
+pub(super) fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
+    for payment in attempt.payments() {
+        refunds_of(attempt, &payment, owed);
+    }
+    for (id, refund) in &attempt.component.refunds {
+        if refund.failed {
+            let state = &refund.now.is;
+            let about = About { reason: state.reason.clone(), ..amount(state.amount, Some(&state.currency)) };
+            owed.add(Kind::OrderRefundFailed, id, about);
+        }
+    }
+    if attempt.paid == 0 {
+        return;
+    }
+    for (id, charge, _) in attempt.unexplained() {
+        let sum = charge.amount_refunded;
+        let whole = charge.given_back() >= charge.amount_captured;
+        let kind = if whole { Kind::OrderRefunded } else { Kind::OrderPartiallyRefunded };
+        let notice =
+            owed.add_as(kind, &format!("{id}:{sum}"), id, amount(charge.given_back(), Some(&charge.now.is.currency)));
+        notice.wait = Some(Wait::RefundObject);
+    }
+}
+
+/// Refunds that were seen to succeed, against what one payment brought in. While a payment intent is only known by
+/// name, what it brought in is not known for sure, so its refunds wait for it.
+fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
+    let named_only = attempt.component.names.first().is_some_and(|(kind, _)| *kind == ObjectKind::PaymentIntent);
+    if payment.intent.is_none() && named_only {
+        return;
+    }
+    let mut given_back = 0_i64;
+    for (id, refund) in
+        attempt.refunds.iter().filter(|(_, refund)| refund.succeeded && concerns(attempt, payment, refund))
+    {
+        let state = &refund.now.is;
+        given_back = given_back.saturating_add(state.amount);
+        if state.amount < payment.amount {
+            let notice = owed.add(Kind::OrderPartiallyRefunded, id, amount(state.amount, Some(&state.currency)));
+            notice.also = sums(attempt, id, refund);
+        }
+    }
+    if payment.amount > 0 && given_back >= payment.amount {
+        let notice = owed.add(Kind::OrderRefunded, payment.name, amount(given_back, payment.currency));
+        notice.also = also(Kind::OrderRefunded, payment);
+        let charges = attempt.component.charges.iter().filter(|(_, charge)| charge.amount_refunded >= payment.amount);
+        notice
+            .also
+            .extend(charges.map(|(id, charge)| key(Kind::OrderRefunded, &format!("{id}:{}", charge.amount_refunded))));
+    }
+}
+
+/// A refund belongs to the payment intent that it or its charge names; one that names none concerns every payment of
+/// its attempt, which is one but for invoices.
+fn concerns(attempt: &Attempt<'_>, payment: &Payment<'_>, refund: &Refund) -> bool {
+    let Some(intent) = payment.intent else {
+        return true;
+    };
+    let charges = &refund.ties.charges;
+    let own = |(id, _): &&(&str, &Charge)| charges.contains(*id);
+    let named_by_charges =
+        || attempt.component.charges.iter().filter(own).flat_map(|(_, charge)| &charge.ties.payment_intents);
+    let named = || refund.ties.payment_intents.iter().chain(named_by_charges());
+    let names_charge = |intents: &PaymentIntent| !intents.ties.charges.is_disjoint(charges);
+    if named().any(|id| id == payment.name) || names_charge(intent) {
+        return true;
+    }
+    let elsewhere = attempt.component.payment_intents.iter().any(|(_, other)| names_charge(other));
+    named().next().is_none() && !elsewhere
+}
+
+/// The keys under which this refund may have been told while it was only known as a sum: the sum of its charge's
+/// refunds up to it.
+fn sums(attempt: &Attempt<'_>, id: &str, refund: &Refund) -> Vec<String> {
+    let place = (refund.now.is.created, id);
+    let mut keys = Vec::new();
+    for charge in &refund.ties.charges {
+        let of_charge = attempt.refunds.iter().filter(|(_, other)| other.ties.charges.contains(charge));
+        let until = of_charge.filter(|(other, refund)| (refund.now.is.created, *other) <= place);
+        let sum = until.fold(0_i64, |sum, (_, refund)| sum.saturating_add(refund.now.is.amount));
+        keys.push(key(Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}")));
+    }
+    keys
+}
