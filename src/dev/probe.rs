@@ -70,10 +70,10 @@ impl Probe {
             .body(body.to_vec())
             .send()
             .await
-            .map_err(|error| self.explain(error))?;
+            .map_err(|error| self.explain(&error))?;
         let status = response.status().as_u16();
         let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
             answer.extend_from_slice(&chunk);
             if answer.len() > ANSWER_SHOWN {
                 answer.truncate(ANSWER_SHOWN);
@@ -84,14 +84,14 @@ impl Probe {
     }
 
     /// One line for what reqwest says in a chain of five.
-    fn explain(&self, error: reqwest::Error) -> anyhow::Error {
-        let what = match &error {
+    fn explain(&self, error: &reqwest::Error) -> anyhow::Error {
+        let what = match error {
             e if e.is_builder() => "is not a URL that can be posted to",
             e if e.is_timeout() => "did not answer in time",
             e if e.is_connect() => "refuses the connection",
             _ => "broke the connection",
         };
-        let cause = std::iter::successors(std::error::Error::source(&error), |e| e.source()).last();
+        let cause = std::iter::successors(std::error::Error::source(error), |e| e.source()).last();
         let cause = cause.map_or(String::new(), |cause| format!(" ({cause})"));
         anyhow::anyhow!("{} {what}{cause}", self.url)
     }
