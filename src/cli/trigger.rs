@@ -100,7 +100,8 @@ async fn post(probe: &Probe, events: &[&Event], out: &mut impl Write) -> Result<
         let answer = probe.post(event.body.as_bytes(), Utc::now().timestamp()).await?;
         accepted &= answer.accepted();
         refused |= answer.status == 400 && answer.body.contains("invalid_signature");
-        let shown = answer.body.escape_debug();
+        // What the other side sends reaches a terminal.
+        let shown = answer.body.replace(char::is_control, " ");
         writeln!(out, "{:width$}  {}  {}  {shown}", event.kind, event.id, answer.status)?;
     }
     if refused {
