@@ -3,12 +3,14 @@
 //! Exit codes: 0 done, 1 could not be done, 2 the command line is wrong.
 
 mod config;
+pub mod dev;
 mod migrate;
 mod serve;
 mod templates;
+pub mod trigger;
 mod worker;
 
-use crate::config::{Config, Logging};
+use crate::config::{Config, Logging, environment, program};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Command {
     Worker,
     /// Applies pending migrations; safe from several processes at once.
     Migrate,
+    Dev(dev::Args),
+    Trigger(trigger::Args),
     /// Looks at the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -39,20 +43,26 @@ enum Command {
 pub fn run() -> ExitCode {
     let command = Cli::parse().command;
     crate::logging::start(&Logging::from_env());
-    let done = match command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Worker => worker::run(),
-        Command::Migrate => migrate::run(),
-        Command::Config(command) => config::run(&command),
-        Command::Templates(args) => return templates::run(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ringup: {error:#}");
-            ExitCode::FAILURE
+    run_command(&command).unwrap_or_else(|error| {
+        eprintln!("ringup: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run_command(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args)?,
+        Command::Worker => worker::run()?,
+        Command::Migrate => migrate::run()?,
+        Command::Config(command) => config::run(command)?,
+        Command::Templates(args) => return Ok(templates::run(args)),
+        Command::Trigger(args) => return trigger::run(args, &environment()?, &mut std::io::stdout()),
+        Command::Dev(args) => {
+            let caller = dev::Caller { given: &environment()?, program: &program() };
+            dev::run(args, caller, &mut std::io::stdout(), |settings, ready| serve::run_dev(settings, ready))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn configuration() -> anyhow::Result<Config> {

@@ -183,6 +183,11 @@ pub fn environment() -> Result<BTreeMap<String, String>, Mistakes> {
     Ok(values)
 }
 
+/// How this program was called.
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "ringup".into())
+}
+
 fn database_url(vars: &Vars) -> Secret {
     let url = vars.require("DATABASE_URL", "for example postgres://ringup@localhost/ringup");
     let scheme = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));

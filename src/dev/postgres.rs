@@ -59,7 +59,12 @@ impl Cluster {
     pub fn open(home: &Path, options: &Options) -> Result<Self> {
         let home = fs::canonicalize(home).with_context(|| format!("finding {}", home.display()))?;
         let account = Account::choose()?;
-        let data = account.place(&home)?.join("postgres");
+        let place = account.place(&home)?;
+        let data = place.join("postgres");
+        if place != home {
+            // Who tidies up the home finds the rest by this.
+            write_private(&home.join("postgres.data"), &format!("{}\n", data.display()))?;
+        }
         let binaries = Binaries::find(version(&data))?;
         let server = Server { binaries, account, data };
         let password_file = home.join("postgres.password");
@@ -70,7 +75,7 @@ impl Cluster {
             let (file, data) = (password_file.display(), server.data.display());
             format!("reading {file}, the password of {data}; removing both starts afresh")
         })?;
-        let port = server.reuse(&password).map_or_else(|| server.start(options), Ok)?;
+        let port = server.reuse(&password).map_or_else(|| server.start(*options), Ok)?;
         Ok(Self { server, password, port, stop_on_drop: options.stop_on_drop })
     }
 
@@ -178,12 +183,16 @@ impl Server {
 
     /// Starts the server on a free port. A port may be taken between choosing and starting, and processes of a
     /// killed server may still hold its shared memory: so it is tried for a while.
-    fn start(&self, options: &Options) -> Result<u16> {
+    fn start(&self, options: Options) -> Result<u16> {
         let deadline = Instant::now() + ORPHANS_LEAVE_WITHIN;
         loop {
             self.forget_stale_pid();
             let port = free_port(last_port(&self.data))?;
-            let mut pg_ctl = self.pg_ctl("start");
+            // The server outlives whoever called us. It must not hold on to what they opened: a lock that a caller
+            // took with flock(1) would stay taken, and a pipe would never end. Our own files close by themselves.
+            let mut pg_ctl = self.account.command(Path::new("/bin/sh"));
+            pg_ctl.args(["-c", r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec "$@""#, "sh"]);
+            pg_ctl.arg(self.binaries.program("pg_ctl")).arg("start").arg("--pgdata").arg(&self.data);
             pg_ctl.args(["--wait", "--timeout=60", "--log"]).arg(self.log_file());
             pg_ctl.arg("--options").arg(settings(port, options));
             match run(&mut pg_ctl) {
@@ -212,14 +221,12 @@ impl Server {
         if let Some(pid) = Pid::from_raw(running.pid) {
             let _ = kill_process(pid, Signal::CONT);
         }
-        let stop = |mode: &str| run(self.pg_ctl("stop").args(["--wait", "--timeout=30", "--mode", mode]));
+        let stop = |mode: &str| {
+            let mut pg_ctl = self.account.command(&self.binaries.program("pg_ctl"));
+            pg_ctl.args(["stop", "--wait", "--timeout=30", "--mode", mode, "--pgdata"]).arg(&self.data);
+            run(&mut pg_ctl)
+        };
         stop(mode).or_else(|_| stop("immediate")).context("stopping Postgres")
-    }
-
-    fn pg_ctl(&self, verb: &str) -> Command {
-        let mut command = self.account.command(&self.binaries.program("pg_ctl"));
-        command.arg(verb).arg("--pgdata").arg(&self.data);
-        command
     }
 
     fn log_file(&self) -> PathBuf {
@@ -245,7 +252,7 @@ impl Server {
 }
 
 /// Small, and quiet where a development cluster need not be safe against what can't happen to it.
-fn settings(port: u16, options: &Options) -> String {
+fn settings(port: u16, options: Options) -> String {
     let mut settings = format!(
         "-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections={} \
          -c shared_buffers=64MB -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=512MB -c jit=off \

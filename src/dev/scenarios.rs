@@ -91,7 +91,7 @@ impl<'a, R: Rng> Story<'a, R> {
         Stream { reference: reference.clone(), events: self.events, purchase: self.purchase }
     }
 
-    fn tell(&mut self, kind: &str, object: Value) {
+    fn tell(&mut self, kind: &str, object: &Value) {
         self.labeled |= kind.starts_with("checkout.session.");
         self.events.push(Event::about(&self.purchase, self.rng, kind, self.clock, object));
     }
@@ -104,45 +104,45 @@ impl<'a, R: Rng> Story<'a, R> {
     /// A card checkout; returns its charge.
     fn checkout(&mut self) -> Value {
         let paying = self.wait(24);
-        self.tell("payment_intent.created", self.purchase.payment_intent(paying));
+        self.tell("payment_intent.created", &self.purchase.payment_intent(paying));
         self.wait(1);
         let charge = self.purchase.succeeded_charge(self.rng, self.clock);
-        self.tell("charge.succeeded", charge.clone());
-        self.tell("payment_intent.succeeded", self.purchase.succeeded_payment_intent(paying));
+        self.tell("charge.succeeded", &charge);
+        self.tell("payment_intent.succeeded", &self.purchase.succeeded_payment_intent(paying));
         self.wait(1);
-        self.tell("checkout.session.completed", self.purchase.completed_session(self.start, "paid"));
+        self.tell("checkout.session.completed", &self.purchase.completed_session(self.start, "paid"));
         charge
     }
 
     fn checkout_async(&mut self) {
         let paying = self.wait(24);
-        self.tell("payment_intent.created", self.purchase.payment_intent(paying));
+        self.tell("payment_intent.created", &self.purchase.payment_intent(paying));
         self.wait(1);
         let mut charge = self.purchase.succeeded_charge(self.rng, self.clock);
         let balance = charge["balance_transaction"].take();
         charge["paid"] = json!(false);
         charge["status"] = json!("pending");
-        self.tell("charge.pending", charge.clone());
+        self.tell("charge.pending", &charge);
         let processing = self.purchase.attempted_payment_intent(paying, json!({"status": "processing"}));
-        self.tell("payment_intent.processing", processing);
-        self.tell("checkout.session.completed", self.purchase.completed_session(self.start, "unpaid"));
+        self.tell("payment_intent.processing", &processing);
+        self.tell("checkout.session.completed", &self.purchase.completed_session(self.start, "unpaid"));
         self.wait(20);
         charge["balance_transaction"] = balance;
         charge["paid"] = json!(true);
         charge["status"] = json!("succeeded");
-        self.tell("charge.succeeded", charge);
-        self.tell("payment_intent.succeeded", self.purchase.succeeded_payment_intent(paying));
-        self.tell("checkout.session.async_payment_succeeded", self.purchase.completed_session(self.start, "paid"));
+        self.tell("charge.succeeded", &charge);
+        self.tell("payment_intent.succeeded", &self.purchase.succeeded_payment_intent(paying));
+        self.tell("checkout.session.async_payment_succeeded", &self.purchase.completed_session(self.start, "paid"));
     }
 
     fn payment_failed(&mut self) {
         let paying = self.wait(24);
-        self.tell("payment_intent.created", self.purchase.payment_intent(paying));
+        self.tell("payment_intent.created", &self.purchase.payment_intent(paying));
         self.wait(1);
         let charge = self.purchase.failed_charge(self.rng, self.clock);
-        self.tell("charge.failed", charge);
+        self.tell("charge.failed", &charge);
         let error = json!({"last_payment_error": self.purchase.decline(), "payment_method": null});
-        self.tell("payment_intent.payment_failed", self.purchase.attempted_payment_intent(paying, error));
+        self.tell("payment_intent.payment_failed", &self.purchase.attempted_payment_intent(paying, error));
     }
 
     fn refund(&mut self, share: fn(i64) -> i64, fails: bool) {
@@ -150,10 +150,10 @@ impl<'a, R: Rng> Story<'a, R> {
         let amount = share(self.purchase.total);
         let id = self.purchase.id(self.rng, "re");
         let created = self.wait(10);
-        self.tell("refund.created", self.purchase.refund(&id, amount, created, json!({})));
+        self.tell("refund.created", &self.purchase.refund(&id, amount, created, json!({})));
         charge["amount_refunded"] = json!(amount);
         charge["refunded"] = json!(amount == self.purchase.total);
-        self.tell("charge.refunded", charge);
+        self.tell("charge.refunded", &charge);
         self.wait(4);
         let later = if fails {
             let back = self.purchase.id(self.rng, "txn");
@@ -164,10 +164,10 @@ impl<'a, R: Rng> Story<'a, R> {
         };
         let refund = self.purchase.refund(&id, amount, created, later);
         if fails {
-            self.tell("refund.failed", refund.clone());
+            self.tell("refund.failed", &refund);
         }
-        self.tell("refund.updated", refund.clone());
-        self.tell("charge.refund.updated", refund);
+        self.tell("refund.updated", &refund);
+        self.tell("charge.refund.updated", &refund);
     }
 
     fn dispute(&mut self, verdict: &str) {
@@ -177,25 +177,25 @@ impl<'a, R: Rng> Story<'a, R> {
         let total = self.purchase.total;
         let taken = self.purchase.dispute_transaction(self.rng, &id, -total, created);
         let mut state = json!({"balance_transactions": [taken]});
-        self.tell("charge.dispute.created", self.purchase.dispute(&id, created, state.clone()));
-        self.tell("charge.dispute.funds_withdrawn", self.purchase.dispute(&id, created, state.clone()));
+        self.tell("charge.dispute.created", &self.purchase.dispute(&id, created, state.clone()));
+        self.tell("charge.dispute.funds_withdrawn", &self.purchase.dispute(&id, created, state.clone()));
         self.wait(8);
         state["status"] = json!("under_review");
         state["evidence_details"] = json!({"has_evidence": true, "submission_count": 1});
-        self.tell("charge.dispute.updated", self.purchase.dispute(&id, created, state.clone()));
+        self.tell("charge.dispute.updated", &self.purchase.dispute(&id, created, state.clone()));
         self.wait(8);
         state["status"] = json!(verdict);
         if verdict == "won" {
             let back = self.purchase.dispute_transaction(self.rng, &id, total, self.clock);
             state["balance_transactions"] = json!([taken_of(&state), back]);
-            self.tell("charge.dispute.funds_reinstated", self.purchase.dispute(&id, created, state.clone()));
+            self.tell("charge.dispute.funds_reinstated", &self.purchase.dispute(&id, created, state.clone()));
         }
-        self.tell("charge.dispute.closed", self.purchase.dispute(&id, created, state));
+        self.tell("charge.dispute.closed", &self.purchase.dispute(&id, created, state));
     }
 
     fn expired(&mut self) {
         // A session lives for a day.
-        self.tell("checkout.session.expired", self.purchase.expired_session(self.start - 86_400));
+        self.tell("checkout.session.expired", &self.purchase.expired_session(self.start - 86_400));
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use diesel::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use ringup::cli::dev;
 use ringup::dev::home::{self, Error, Home};
 use ringup::dev::postgres::{Cluster, Options};
 use ringup::dev::scenarios::{self, Stream};
@@ -86,6 +87,33 @@ fn a_server_that_outlived_its_dev_is_used_again_and_a_frozen_one_is_replaced() {
     third.stop().unwrap();
 }
 
+/// flock(1) hands its descriptor on to whatever it runs, tests and servers included.
+#[test]
+fn the_server_holds_no_file_of_who_started_it() {
+    let home = scratch("inherited");
+    let lock = home.path().join("callers-lock");
+    // The test binary runs itself as the caller's child, with descriptor 3 open and locked.
+    let child = std::process::Command::new("flock")
+        .arg(&lock)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "dev::start_and_leave", "--ignored"])
+        .env("RINGUP_TEST_HOME", home.path())
+        .output();
+    // macOS has no flock(1).
+    let Ok(output) = child else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let cluster = Cluster::open(home.path(), &Options::default()).unwrap();
+    fs::File::open(&lock).unwrap().try_lock().unwrap();
+    cluster.stop().unwrap();
+}
+
+#[test]
+#[ignore = "the child of the test above"]
+fn start_and_leave() {
+    let Some(home) = std::env::var_os("RINGUP_TEST_HOME") else { return };
+    std::mem::forget(Cluster::open(std::path::Path::new(&home), &Options::default()).unwrap());
+}
+
 #[test]
 fn a_pid_that_another_process_has_by_now_does_not_hinder_the_start() {
     let home = scratch("stale");
@@ -150,8 +178,8 @@ fn secrets_are_made_once_kept_private_and_a_persons_change_holds() {
     assert_eq!(made.keys().collect::<Vec<_>>(), ["ADMIN_TOKEN", "API_TOKEN", "STRIPE_WEBHOOK_SECRET"]);
     assert!(made["STRIPE_WEBHOOK_SECRET"].starts_with("whsec_") && made["STRIPE_WEBHOOK_SECRET"].len() == 38);
     assert_eq!(home.secrets().unwrap(), made);
-    let mode = fs::metadata(home.env_file()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let permissions = fs::metadata(home.env_file()).unwrap().permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o600);
 
     fs::write(home.env_file(), "API_TOKEN=mine").unwrap();
     let changed = home.secrets().unwrap();
@@ -241,4 +269,75 @@ fn the_same_numbers_give_the_same_stream_and_others_another() {
     assert_eq!(bodies(1), bodies(1));
     assert_ne!(bodies(1), bodies(2));
     assert!(scenarios::play("no-such", &mut StdRng::seed_from_u64(1), NOW).is_none());
+}
+
+/// The answer of a receiver that takes everything, to one request.
+fn accept_one(listener: &std::net::TcpListener) -> String {
+    use std::io::{Read, Write};
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut request = Vec::new();
+    let mut buffer = [0; 8192];
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        request.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        if body.len() >= length.unwrap() {
+            let answer = r#"{"status":"accepted"}"#;
+            write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}", answer.len())
+                .unwrap();
+            return text;
+        }
+    }
+}
+
+#[test]
+fn dev_prepares_serves_announces_and_stops() {
+    let dir = scratch("dev");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let wish = taken.local_addr().unwrap().port();
+    let given = std::collections::BTreeMap::from([
+        ("PORT".to_owned(), wish.to_string()),
+        ("DATABASE_URL".to_owned(), "postgres://the-shops-own/database".to_owned()),
+        ("SHOP_NAME".to_owned(), "Mine".to_owned()),
+    ]);
+    let args = dev::Args { demo: true, dir: dir.path().to_owned(), port: None };
+    let caller = dev::Caller { given: &given, program: "target/debug/ringup" };
+    let mut out = Vec::new();
+    let mut url = String::new();
+    dev::run(&args, caller, &mut out, |settings, listening| {
+        url = settings.get("DATABASE_URL").to_owned();
+        keep(&url);
+        assert_eq!(settings.get("SHOP_NAME"), "Mine");
+        assert!(settings.get("SMTP_URL").starts_with("file:///"));
+        let port: u16 = settings.get("PORT").parse().unwrap();
+        assert_ne!(port, wish);
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listening()?;
+        assert_eq!(home::running(dir.path()).unwrap().url, format!("http://127.0.0.1:{port}"));
+        let request = accept_one(&listener);
+        assert!(request.starts_with("POST /webhooks/stripe ") && request.contains("stripe-signature: t="), "{request}");
+        Ok(())
+    })
+    .unwrap();
+    assert!(PgConnection::establish(&url).is_err(), "Postgres is stopped");
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(&format!("Port {wish} is taken")), "{text}");
+    assert!(text.contains("stripe listen --all-snapshot --forward-to localhost:"), "{text}");
+    assert!(text.contains("target/debug/ringup trigger checkout --dir "), "{text}");
+}
+
+#[test]
+fn dev_stops_its_postgres_when_the_receiver_fails() {
+    let dir = scratch("fails");
+    let args = dev::Args { demo: false, dir: dir.path().to_owned(), port: None };
+    let given = std::collections::BTreeMap::new();
+    let mut url = String::new();
+    let ended = dev::run(&args, dev::Caller { given: &given, program: "ringup" }, &mut Vec::new(), |settings, _| {
+        url = settings.get("DATABASE_URL").to_owned();
+        anyhow::bail!("no")
+    });
+    assert_eq!(ended.unwrap_err().to_string(), "no");
+    assert!(PgConnection::establish(&url).is_err());
 }

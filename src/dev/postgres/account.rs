@@ -81,7 +81,7 @@ impl Account {
             Err(error) => return Err(error).with_context(|| format!("looking at {}", outside.display())),
             // Anybody may create names in /var/tmp.
             Ok(found) => ensure!(
-                found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0,
+                found.is_dir() && found.uid() == uid && found.mode() & 0o7777 == 0o700,
                 "{} is not a private directory of uid {uid}: remove it",
                 outside.display()
             ),

@@ -23,14 +23,14 @@ pub struct Event {
 
 impl Event {
     /// An event that tells of `object` as it stands at the time `created`.
-    pub fn about(purchase: &Purchase, rng: &mut impl Rng, kind: &str, created: i64, object: Value) -> Self {
+    pub fn about(purchase: &Purchase, rng: &mut impl Rng, kind: &str, created: i64, object: &Value) -> Self {
         let id = purchase.id(rng, "evt");
         let envelope = Envelope {
             id: &id,
             object: "event",
             api_version: API_VERSION,
             created,
-            data: Data { object: IdFirst(&object) },
+            data: Data { object: IdFirst(object) },
             livemode: false,
             pending_webhooks: 1,
             request: request(rng, kind),

@@ -234,8 +234,8 @@ fn family(parent: i32) -> Vec<i32> {
     let table = String::from_utf8(output.stdout).unwrap();
     let children = table.lines().filter_map(|line| {
         let mut words = line.split_whitespace().map(|word| word.parse::<i32>().unwrap());
-        let (pid, ppid) = (words.next()?, words.next()?);
-        (ppid == parent).then_some(pid)
+        let (pid, its_parent) = (words.next()?, words.next()?);
+        (its_parent == parent).then_some(pid)
     });
     // The parent first: it must not notice what happens to its children.
     std::iter::once(parent).chain(children).collect()
