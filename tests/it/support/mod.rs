@@ -1,0 +1,4 @@
+//! The other sides that tests need.
+
+pub mod postgres;
+pub mod smtp;
