@@ -14,7 +14,7 @@
 //!
 //! A notice becomes a customer's mail by its row in [`MAILS`] and its files. No other line changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -275,7 +275,8 @@ fn is_markup(name: &str) -> bool {
 /// The layout as HTML, its placeholders untouched.
 fn compiled(mjml: &str) -> Result<String, TemplatesError> {
     let parsed = mrml::parse(mjml).map_err(|error| TemplatesError::Mjml(error.to_string()))?;
-    let options = mrml::prelude::render::RenderOptions::default();
+    // By default known fonts are fetched from elsewhere when the mail is opened.
+    let options = mrml::prelude::render::RenderOptions { fonts: HashMap::new(), ..Default::default() };
     parsed.element.render(&options).map_err(|error| TemplatesError::Mjml(error.to_string()))
 }
 

@@ -3,4 +3,5 @@
 
 mod checkout;
 mod dev;
+mod outbox;
 mod support;

@@ -35,16 +35,18 @@ pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, AddressErro
     Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), address_of(address)?))
 }
 
-/// The message. lettre encodes each header value, so that no name breaks out of its line.
+/// The message. lettre encodes each header value, so that no name breaks out of its line. But it panics on a control
+/// character in a name: none gets there.
 pub(super) fn message(from: &Mailbox, id: Uuid, letter: &Letter) -> Result<Message, ComposeError> {
-    let to = Mailbox::new(letter.to_name.clone(), address_of(&letter.to_address)?);
+    let to_name = letter.to_name.as_ref().map(|name| name.replace(char::is_control, " "));
+    let to = Mailbox::new(to_name, address_of(&letter.to_address)?);
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let message = Message::builder()
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .date_now()
         .from(from.clone())
         .to(to)
-        .subject(letter.subject.clone())
+        .subject(letter.subject.replace(char::is_control, " "))
         .raw_header(automatic)
         .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))?;
     Ok(message)

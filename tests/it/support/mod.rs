@@ -1,4 +1,5 @@
-//! What the tests share: real databases, a real receiver.
+//! What the tests share: real databases, a scripted SMTP server, a real receiver.
 
 pub mod postgres;
 pub mod server;
+pub mod smtp;
