@@ -158,7 +158,7 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
             let references = group.facts.references();
             let had =
                 free.iter().find(|(_, known)| !known.facts.references().is_disjoint(&references)).map(|(id, _)| *id);
-            had.inspect(|id| drop(free.remove(id)))
+            had.inspect(|id| { free.remove(id); })
         });
         let id = id.or_else(|| home.take_if(|home| !before.orders.contains_key(home)));
         (id.unwrap_or_else(Uuid::now_v7), group)

@@ -46,7 +46,7 @@ struct Tried {
 impl House {
     fn new() -> Self {
         let db = TestDb::new();
-        let conn = PgConnection::establish(db.url()).unwrap();
+        let conn = PgConnection::establish(&db.url()).unwrap();
         let pool = Pool::builder().max_size(4).min_idle(Some(0)).build(ConnectionManager::new(db.url())).unwrap();
         let mut house = Self { conn, pool, order: Uuid::nil(), _db: db };
         house.order = house.new_order("R-1", "ada@example.org");
