@@ -1,6 +1,7 @@
 //! The integration tests, one binary: each file is a room's, `support` is theirs together.
 #![allow(clippy::unwrap_used, clippy::must_use_candidate, missing_docs)]
 
+mod answers;
 mod checkout;
 mod dev;
 mod outbox;
