@@ -1,8 +1,9 @@
 //! A connection that is closed when a request takes too long to arrive.
 //!
-//! actix-web's own timer stops once a head is parsed, and serves only a connection's first request. This one runs from
-//! the first byte of any request until the first byte of its answer, so that slow heads, slow second heads on a
-//! kept-alive connection and slow bodies all end in time.
+//! actix-web's own timer stops once a head is parsed, and serves only a connection's first request. This one always
+//! runs: from the first byte of a request until the first byte of its answer, and again from there. So slow heads, slow
+//! second heads on a kept-alive connection (pipelined ones too), slow bodies, bodies that were refused half-way and
+//! idle connections all end in time.
 
 use actix_rt::net::{ActixStream, Ready};
 use std::io;
@@ -12,18 +13,24 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// `S`, closed `deadline` after bytes that are not answered.
+/// `S`, closed `deadline` after the first byte that is not answered, or after the last answer.
 pub struct DeadlineStream<S> {
     inner: S,
     deadline: Duration,
     timer: Pin<Box<Sleep>>,
-    armed: bool,
+    answered: bool,
 }
 
 impl<S> DeadlineStream<S> {
-    /// Starts armed: a connection that never says anything ends too.
+    /// The time runs at once: a connection that never says anything ends too.
     pub fn new(inner: S, deadline: Duration) -> Self {
-        Self { inner, deadline, timer: Box::pin(sleep(deadline)), armed: true }
+        Self { inner, deadline, timer: Box::pin(sleep(deadline)), answered: false }
+    }
+
+    fn restart(&mut self, answered: bool) {
+        let end = Instant::now() + self.deadline;
+        self.timer.as_mut().reset(end);
+        self.answered = answered;
     }
 }
 
@@ -31,12 +38,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if polled.is_ready() && buf.filled().len() > before && !self.armed {
-            let end = Instant::now() + self.deadline;
-            self.timer.as_mut().reset(end);
-            self.armed = true;
+        if self.answered && buf.filled().len() > before {
+            self.restart(false);
         }
-        if self.armed && self.timer.as_mut().poll(cx).is_ready() {
+        if self.timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request did not arrive in time")));
         }
         polled
@@ -46,7 +51,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.armed &= !matches!(polled, Poll::Ready(Ok(written)) if written > 0);
+        if matches!(polled, Poll::Ready(Ok(written)) if written > 0) {
+            self.restart(true);
+        }
         polled
     }
 

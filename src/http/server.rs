@@ -18,13 +18,10 @@ use actix_web::dev::AppConfig;
 use anyhow::Context;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// Bodies in memory at once, unverified ones included, in bytes.
 const IN_FLIGHT: usize = 64 << 20;
-/// An idle connection is kept this long for its next request.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Requests in hand get this long to finish when the server stops, in seconds.
 const DRAIN_SECONDS: u64 = 20;
 /// Connections for the API and the workers.
@@ -113,7 +110,7 @@ fn listen(listener: TcpListener, state: State) -> anyhow::Result<actix_server::S
         let state = state.clone();
         let app = App::new().configure(move |config| routes::table(config, state));
         let http = HttpService::build()
-            .keep_alive(KEEP_ALIVE)
+            .keep_alive(deadline)
             .client_request_timeout(deadline)
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |stream: TcpStream| async move {

@@ -107,7 +107,7 @@ impl Sends {
             let started = Started {
                 message_id: message.id,
                 number: message.number,
-                claimed_at: message.claimed_at,
+                claimed_at: message.since,
                 claimed: Instant::now(),
             };
             let post = Arc::clone(post);

@@ -101,3 +101,96 @@ fn one_line(text: &str) -> String {
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::notices;
+
+    fn claimed(order: Option<OrderView>) -> Claimed {
+        Claimed {
+            id: uuid::Uuid::nil(),
+            number: 1,
+            notice: notices::Kind::OrderPaid.name().to_owned(),
+            about: "{\"object\":\"pi_1\"}".to_owned(),
+            order,
+            since: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn order() -> OrderView {
+        OrderView {
+            reference: "R-7".to_owned(),
+            status: "paid".to_owned(),
+            currency: Some("jpy".to_owned()),
+            amount_paid: 1099,
+            customer_email: Some("ada@example.org".to_owned()),
+            livemode: true,
+            ..OrderView::default()
+        }
+    }
+
+    fn composed(order: OrderView) -> Letter {
+        let shop = Shop { name: "Pipers".to_owned(), url: None };
+        compose(&Templates::load(None).unwrap(), &shop, &claimed(Some(order))).unwrap()
+    }
+
+    #[test]
+    fn it_is_written_in_the_customer_s_language() {
+        for (locale, subject) in [
+            (Some("ja"), "【Pipers】ご注文 R-7 のお支払いを確認しました"),
+            (Some("fr-CA"), "Votre commande R-7 chez Pipers est payée"),
+            (Some("es_419"), "Tu pedido R-7 en Pipers está pagado"),
+            (Some("auto"), "Your order R-7 at Pipers is paid"),
+            (Some("../../etc"), "Your order R-7 at Pipers is paid"),
+            (None, "Your order R-7 at Pipers is paid"),
+        ] {
+            let letter = composed(OrderView { locale: locale.map(str::to_owned), ..order() });
+            assert_eq!(letter.subject, subject);
+            let amount = Money::new(1099, "jpy").format(Templates::load(None).unwrap().locale(locale));
+            assert!(letter.text.contains(&amount) && letter.html.contains(&amount), "{amount} {letter:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_payment_says_so() {
+        let letter = composed(OrderView { livemode: false, ..order() });
+        assert!(letter.subject.starts_with("[Test] "));
+        assert!(letter.text.contains("no money moved") && letter.html.contains("no money moved"));
+        assert!(!composed(order()).html.contains("no money moved"));
+    }
+
+    #[test]
+    fn what_others_wrote_is_text_and_nothing_else() {
+        let customer_name = Some("<script>x</script>\r\nBcc: \u{202e}all {{ shop }}".to_owned());
+        let reference = "R\r\n\u{2066}<b>7</b>".to_owned();
+        let letter = composed(OrderView { reference, customer_name, ..order() });
+        assert_eq!(letter.to_name.as_deref(), Some("<script>x</script> Bcc: all {{ shop }}"));
+        assert!(!letter.html.contains("<script>") && !letter.html.contains("<b>7"), "{}", letter.html);
+        assert!(letter.html.contains("&lt;script&gt;") && letter.html.contains("{{ shop }}"));
+        assert_eq!(letter.subject, "Your order R <b>7</b> at Pipers is paid");
+        assert!(letter.text.contains("Hello <script>x</script> Bcc: all {{ shop }},\n"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_left_out() {
+        for given in ["", " \r\n", "\u{202e}", "win at https://evil.example", "WWW.evil.example", "a@b.example", &"x".repeat(81)] {
+            assert_eq!(name(given), None, "{given:?}");
+        }
+        assert_eq!(name("  José\tMª \u{200d} ").as_deref(), Some("José Mª \u{200d}"));
+    }
+
+    #[test]
+    fn what_lacks_says_so() {
+        let shop = Shop { name: "Pipers".to_owned(), url: None };
+        let templates = Templates::load(None).unwrap();
+        let error = |message: &Claimed| compose(&templates, &shop, message).unwrap_err().to_string();
+        assert!(error(&claimed(None)).contains("order is not there"));
+        assert!(error(&claimed(Some(OrderView { customer_email: None, ..order() }))).contains("no usable address"));
+        let other = Claimed { notice: "order.review".to_owned(), ..claimed(Some(order())) };
+        assert!(error(&other).contains("no mail about order.review"));
+        let unknown = Claimed { notice: "order.unheard_of".to_owned(), ..claimed(Some(order())) };
+        assert!(error(&unknown).contains("unknown notice"));
+    }
+}

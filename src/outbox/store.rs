@@ -200,8 +200,8 @@ pub(super) struct Claimed {
     pub about: String,
     /// The order as it is now; none where the message has none, or its row is gone.
     pub order: Option<OrderView>,
-    /// The database's clock.
-    pub claimed_at: DateTime<Utc>,
+    /// When it was claimed, by the database's clock.
+    pub since: DateTime<Utc>,
 }
 
 /// Takes up to `limit` messages that are due, the longest due first, and keeps other workers away for `lease`.
@@ -294,14 +294,7 @@ impl From<ClaimedRow> for Claimed {
             livemode: row.livemode.unwrap_or_default(),
             version: row.version.unwrap_or_default(),
         });
-        Self {
-            id: row.id,
-            number: row.attempts,
-            notice: row.notice,
-            about: row.about,
-            order,
-            claimed_at: row.claimed_at,
-        }
+        Self { id: row.id, number: row.attempts, notice: row.notice, about: row.about, order, since: row.claimed_at }
     }
 }
 
@@ -387,6 +380,18 @@ fn column<'a, T>(attempts: &'a [Attempt], of: impl Fn(&'a Attempt) -> T) -> Vec<
 fn storable(text: &str) -> String {
     const LIMIT: usize = 2048;
     let text = text.replace('\0', "");
-    let end = text.floor_char_boundary(LIMIT);
+    let end = (0..=LIMIT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::storable;
+
+    #[test]
+    fn an_answer_is_cut_between_characters_and_has_no_nul() {
+        assert_eq!(storable("a\0b"), "ab");
+        assert_eq!(storable(&"é".repeat(1024)).len(), 2048);
+        assert_eq!(storable(&format!("a{}", "é".repeat(2000))).len(), 2047);
+    }
 }

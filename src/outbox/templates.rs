@@ -122,6 +122,22 @@ pub enum TemplatesError {
     Subject(String),
 }
 
+impl From<minijinja::Error> for TemplatesError {
+    fn from(error: minijinja::Error) -> Self {
+        // Inside a layout's block the cause is the innermost error, and it knows its own file.
+        let mut innermost = &error;
+        while let Some(cause) = std::error::Error::source(innermost).and_then(|cause| cause.downcast_ref()) {
+            innermost = cause;
+        }
+        let kind = innermost.kind();
+        Self::Broken {
+            file: innermost.name().or(error.name()).unwrap_or("a template").to_owned(),
+            line: innermost.line().or(error.line()).unwrap_or_default(),
+            reason: innermost.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}")),
+        }
+    }
+}
+
 /// All templates, in all languages.
 pub struct Templates {
     environment: Environment<'static>,
@@ -158,8 +174,7 @@ impl Templates {
     /// One part of the notice's mail.
     pub fn render(&self, notice: Kind, locale: &str, part: Part, values: &Value) -> anyhow::Result<String> {
         let stem = stem(notice).ok_or_else(|| anyhow::anyhow!("there is no mail about {}", notice.name()))?;
-        let template = self.environment.get_template(&part.file(locale, stem)).map_err(broken)?;
-        Ok(template.render(values).map_err(broken)?)
+        Ok(self.rendered(&part.file(locale, stem), values)?)
     }
 
     /// A mail as a customer would see it, with sample data: subject, text and HTML.
@@ -173,12 +188,12 @@ impl Templates {
     fn check(&self) -> Result<(), TemplatesError> {
         for (locale, values) in self.locales.iter().flat_map(|l| samples(l).into_iter().map(move |v| (l, v))) {
             // The layout's own source first: an error there bears the line that a person can look up.
-            self.check_file(LAYOUT, &values)?;
+            self.rendered(LAYOUT, &values)?;
             for (_, stem, _) in MAILS {
                 for part in Part::ALL {
                     let file = part.file(locale, stem);
-                    let rendered = self.check_file(&file, &values)?;
-                    if part == Part::Subject && (rendered.trim().is_empty() || rendered.trim().contains('\n')) {
+                    let text = self.rendered(&file, &values)?;
+                    if part == Part::Subject && (text.trim().is_empty() || text.trim().contains('\n')) {
                         return Err(TemplatesError::Subject(file));
                     }
                 }
@@ -187,8 +202,8 @@ impl Templates {
         Ok(())
     }
 
-    fn check_file(&self, file: &str, values: &Value) -> Result<String, TemplatesError> {
-        self.environment.get_template(file).and_then(|template| template.render(values)).map_err(broken)
+    fn rendered(&self, file: &str, values: &Value) -> Result<String, TemplatesError> {
+        Ok(self.environment.get_template(file)?.render(values)?)
     }
 }
 
@@ -210,10 +225,7 @@ fn overlay(dir: &Path) -> Result<BTreeMap<String, String>, TemplatesError> {
             files.insert(format!("{name}/{file}"), path);
         }
     }
-    files
-        .into_iter()
-        .map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) })
-        .collect()
+    files.into_iter().map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) }).collect()
 }
 
 fn read(name: String, path: PathBuf) -> Result<(String, String), TemplatesError> {
@@ -255,14 +267,14 @@ fn environment(sources: BTreeMap<String, String>) -> Result<Environment<'static>
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // A tag on a line of its own leaves no empty line.
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
-    environment.set_syntax(syntax.map_err(broken)?);
+    environment.set_syntax(syntax?);
     environment.set_auto_escape_callback(|name| if is_markup(name) { AutoEscape::Html } else { AutoEscape::None });
     for (name, source) in sources {
         if name == LAYOUT {
-            environment.add_template_owned(name, source.clone()).map_err(broken)?;
-            environment.add_template_owned(COMPILED_LAYOUT, compiled(&source)?).map_err(broken)?;
+            environment.add_template_owned(name, source.clone())?;
+            environment.add_template_owned(COMPILED_LAYOUT, compiled(&source)?)?;
         } else {
-            environment.add_template_owned(name, source).map_err(broken)?;
+            environment.add_template_owned(name, source)?;
         }
     }
     Ok(environment)
@@ -278,21 +290,6 @@ fn compiled(mjml: &str) -> Result<String, TemplatesError> {
     // By default known fonts are fetched from elsewhere when the mail is opened.
     let options = mrml::prelude::render::RenderOptions { fonts: HashMap::new(), ..Default::default() };
     parsed.element.render(&options).map_err(|error| TemplatesError::Mjml(error.to_string()))
-}
-
-fn broken(error: minijinja::Error) -> TemplatesError {
-    // Inside a layout's block the cause is the innermost error, and it knows its own file.
-    let mut innermost = &error;
-    while let Some(cause) = std::error::Error::source(innermost).and_then(|cause| cause.downcast_ref()) {
-        innermost = cause;
-    }
-    TemplatesError::Broken {
-        file: innermost.name().or(error.name()).unwrap_or("a template").to_owned(),
-        line: innermost.line().or(error.line()).unwrap_or_default(),
-        reason: innermost
-            .detail()
-            .map_or_else(|| innermost.kind().to_string(), |detail| format!("{}: {detail}", innermost.kind())),
-    }
 }
 
 /// All that is there, and as little as there can be: a template must take both.
@@ -313,3 +310,7 @@ fn samples(locale: &str) -> Vec<Value> {
         letter::values(&nameless, &About::default(), &bare, None, locale),
     ]
 }
+
+#[cfg(test)]
+#[path = "templates_tests.rs"]
+mod tests;

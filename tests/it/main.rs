@@ -4,5 +4,7 @@
 mod answers;
 mod checkout;
 mod dev;
+mod house;
 mod outbox;
+mod recordings;
 mod support;

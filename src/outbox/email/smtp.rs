@@ -80,7 +80,7 @@ impl Progress {
 
     /// What a conversation that the deadline cut off means.
     pub fn timed_out(&self, deadline: Duration) -> Outcome {
-        Outcome::Retry(with_doubt(self.stage(), format!("no end within {} s", deadline.as_secs_f32())))
+        Outcome::Retry(with_doubt(self.stage(), &format!("no end within {} s", deadline.as_secs_f32())))
     }
 }
 
@@ -186,7 +186,7 @@ impl Connections {
                     Outcome::Refused(format!("{stage}: {text}"))
                 }
                 Some(_) => Outcome::Retry(format!("{stage}: {text}")),
-                None => Outcome::Retry(with_doubt(stage, text)),
+                None => Outcome::Retry(with_doubt(stage, &text)),
             },
             Trouble::PasswordWithheld => Outcome::Retry(format!("{stage}: {text}")),
         }
@@ -226,7 +226,7 @@ fn is_about_the_message(stage: Stage, code: u16) -> bool {
         && !matches!(code, 500 | 502 | 503 | 530 | 534 | 535 | 538)
 }
 
-fn with_doubt(stage: Stage, text: String) -> String {
+fn with_doubt(stage: Stage, text: &str) -> String {
     match stage {
         Stage::Content => format!("{stage}: {text}; it may have arrived, and goes again under the same Message-ID"),
         _ => format!("{stage}: {text}"),

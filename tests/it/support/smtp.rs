@@ -14,6 +14,8 @@ pub enum At {
     Ehlo,
     Auth,
     Mail,
+    /// The second message on the same connection.
+    SecondMail,
     Rcpt,
     Data,
     /// Some of the content has come, the final dot has not.
@@ -113,6 +115,7 @@ impl Conversation {
     async fn converse(&mut self) -> Option<()> {
         self.answer(At::Greeting, "220 test ESMTP").await?;
         let (mut from, mut to) = (String::new(), Vec::new());
+        let mut mails = 0;
         loop {
             let line = self.line().await?;
             self.state.commands.lock().unwrap().push(line.trim_end().to_owned());
@@ -121,7 +124,9 @@ impl Conversation {
                 "AUTH" => self.answer(At::Auth, "235 2.7.0 ok").await?,
                 "MAIL" => {
                     from = between(&line);
-                    self.answer(At::Mail, "250 2.1.0 ok").await?;
+                    mails += 1;
+                    let at = if mails == 2 { At::SecondMail } else { At::Mail };
+                    self.answer(at, "250 2.1.0 ok").await?;
                 }
                 "RCPT" => {
                     to.push(between(&line));

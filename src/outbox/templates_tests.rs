@@ -1,0 +1,72 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn error(files: &[(&str, &str)]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, source) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, source).unwrap();
+    }
+    Templates::load(Some(dir.path())).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn the_built_in_ones_are_well_in_every_language() {
+    let templates = Templates::load(None).unwrap();
+    assert_eq!(templates.locales().collect::<Vec<_>>(), ["de", "en", "es", "fr", "ja"]);
+}
+
+#[test]
+fn every_file_of_the_folder_is_built_in() {
+    let found = overlay(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"))).unwrap();
+    assert_eq!(found, built_in());
+}
+
+#[test]
+fn the_html_fetches_nothing_and_leaves_no_placeholder() {
+    let templates = Templates::load(None).unwrap();
+    for locale in templates.locales() {
+        let [_, text, html] = templates.preview(Kind::OrderPaid, Some(locale)).unwrap();
+        for remote in ["<img", "<link", "@import", "url(", "src=", "<script"] {
+            assert!(!html.contains(remote), "{locale}: {remote}");
+        }
+        for left in ["{{", "{%", "mj-"] {
+            assert!(!html.replace("mj-column", "").replace("mj-outlook", "").contains(left), "{locale}: {left}");
+            assert!(!text.contains(left), "{locale}: {left}");
+        }
+    }
+}
+
+#[test]
+fn one_file_can_be_replaced_and_a_language_added() {
+    assert_eq!(error(&[("de/order_paid.subject.txt", "Bezahlt: {{ reference }}\n"), (".DS_Store", "")]), "");
+    let italian = [
+        ("it/order_paid.subject.txt", "Pagato"),
+        ("it/order_paid.txt", "Grazie {{ name }}"),
+        ("it/order_paid.html", "{% extends \"layout.html\" %}{% block body %}Grazie{% endblock %}"),
+    ];
+    assert_eq!(error(&italian), "");
+    assert!(error(&italian[..2]).starts_with("it/order_paid.html is missing"));
+}
+
+#[test]
+fn a_broken_one_is_named_with_its_line() {
+    for (file, source, said) in [
+        ("en/order_paid.txt", "one\n{{ refrence }}\n", "en/order_paid.txt:2: undefined value"),
+        ("en/order_paid.txt", "one\n\n{% if %}\n", "en/order_paid.txt:3: syntax error"),
+        ("fr/order_paid.html", "{% extends \"layout.html\" %}\n{% block body %}\n{{ nmae }}{% endblock %}", "fr/order_paid.html:3: undefined value"),
+        ("fr/order_paid.html", "{% extends \"other.html\" %}", "other.html"),
+        ("ja/order_paid.subject.txt", "{% if name %}only sometimes{% endif %}", "ja/order_paid.subject.txt: a subject is one line"),
+        ("en/order_paid.subject.txt", "two\nlines", "en/order_paid.subject.txt: a subject is one line"),
+        ("layout.mjml", "<mjml><mj-body>\n{{ shpo }}</mj-body></mjml>", "layout.mjml:"),
+        ("layout.mjml", "<mjml><mj-body><mj-section></mj-body></mjml>", "layout.mjml: "),
+        ("en/order-paid.txt", "x", "en/order-paid.txt: no template has this name"),
+        ("readme.txt", "x", "readme.txt: no template has this name"),
+    ] {
+        let found = error(&[(file, source)]);
+        assert!(found.contains(said), "{file}: {found}");
+    }
+    let missing = Templates::load(Some(Path::new("/nowhere/at/all"))).err().unwrap();
+    assert!(missing.to_string().starts_with("/nowhere/at/all: "), "{missing}");
+}

@@ -1,0 +1,168 @@
+//! The house's own rules: who may import whom, which names stay in which rooms, and a schema page that tells the truth.
+
+use crate::support::postgres::TestDb;
+use crate::support::server::texts;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Rooms from the lowest up; a room imports rooms below it, none beside it.
+const FLOORS: [&[&str]; 11] = [
+    &["config", "metrics", "money", "db"],
+    &["logging"],
+    &["source"],
+    &["notices"],
+    &["inbox", "outbox"],
+    &["orders"],
+    &["intake"],
+    &["worker"],
+    &["http"],
+    &["dev"],
+    &["cli"],
+];
+
+/// Names of others, and where alone they may stand.
+const FENCES: [(&str, &[&str]); 8] = [
+    ("actix_web", &["src/http/"]),
+    ("lettre", &["src/outbox/email/"]),
+    ("reqwest", &["src/outbox/", "src/dev/"]),
+    ("std::env", &["src/config/"]),
+    ("env!(", &["src/outbox/templates.rs"]),
+    ("minijinja", &["src/outbox/"]),
+    ("prometheus_client", &["src/metrics.rs"]),
+    ("sql_query", &["/store.rs", "src/db/"]),
+];
+
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut found, mut folders) = (BTreeMap::new(), vec![root.join("src")]);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.insert(relative(root, &path), std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn relative(root: &Path, path: &PathBuf) -> String {
+    path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The room of a file: `src/orders/plan.rs` and `src/worker.rs` are in `orders` and `worker`.
+fn room(file: &str) -> &str {
+    file.trim_start_matches("src/").split(['/', '.']).next().unwrap()
+}
+
+#[test]
+fn imports_go_down_only() {
+    let import = regex::Regex::new(r"crate::(\w+)|crate::\{([^}]*)\}").unwrap();
+    for (file, text) in sources() {
+        let own = room(&file);
+        if ["main", "lib"].contains(&own) {
+            continue;
+        }
+        let floor_of_own = floor(own).unwrap_or_else(|| panic!("{file}: the room `{own}` has no floor"));
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for found in import.captures_iter(&code) {
+            let names = found.get(1).or(found.get(2)).unwrap().as_str();
+            for name in names.split(',').map(|name| name.trim().split(':').next().unwrap()) {
+                let Some(imported) = floor(name) else { continue };
+                assert!(name == own || imported < floor_of_own, "{file} imports `{name}`, which is not below it");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_stay_behind_their_fences() {
+    for (file, text) in sources() {
+        let code = text.split("#[cfg(test)]").next().unwrap().lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        for (name, allowed) in FENCES {
+            let stands = code.contains(name);
+            assert!(!stands || allowed.iter().any(|place| file.contains(place)), "{file} names `{name}`, which stays in {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_page_is_that_of_the_database() {
+    let db = TestDb::new();
+    let columns = texts(
+        &mut db.conn(),
+        "SELECT table_name || '.' || column_name || ' ' || CASE is_nullable WHEN 'YES' THEN 'Nullable ' ELSE '' END || udt_name AS text \
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY table_name, ordinal_position",
+    );
+    let schema = &sources()["src/db/schema.rs"];
+    let (mut table, mut renamed, mut listed) = ("", None, Vec::new());
+    for line in schema.lines().map(str::trim) {
+        if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with('{')) {
+            table = name;
+        } else if let Some(name) = line.strip_prefix("#[sql_name = \"") {
+            renamed = Some(name.trim_end_matches("\"]"));
+        } else if let Some((name, kind)) = line.trim_end_matches(',').split_once(" -> ") {
+            let (nullable, kind) = kind.strip_prefix("Nullable<").map_or(("", kind), |kind| ("Nullable ", kind.trim_end_matches('>')));
+            let kind = match kind {
+                "BigInt" => "int8",
+                "Integer" => "int4",
+                "Bool" => "bool",
+                "Array<Text>" => "_text",
+                other => &other.to_lowercase(),
+            };
+            listed.push(Some(format!("{table}.{} {nullable}{kind}", renamed.take().unwrap_or(name))));
+        }
+    }
+    listed.sort_by_key(|line| line.as_ref().unwrap().split('.').next().unwrap().to_owned());
+    assert_eq!(listed, columns);
+}
+
+#[test]
+fn every_column_says_what_it_is_for() {
+    let db = TestDb::new();
+    let silent = texts(
+        &mut db.conn(),
+        "SELECT c.table_name || '.' || c.column_name AS text FROM information_schema.columns c \
+         WHERE c.table_schema = 'public' AND c.table_name NOT LIKE '\\_\\_%' \
+           AND col_description(format('%I', c.table_name)::regclass, c.ordinal_position) IS NULL",
+    );
+    assert_eq!(silent, []);
+}
+
+#[test]
+fn migrations_go_up_and_down_and_up_again() {
+    let db = TestDb::empty();
+    assert_eq!(ringup::db::migrate(&db.url()).unwrap().len(), 3);
+    ringup::db::revert_all(&mut db.conn()).unwrap();
+    assert_eq!(ringup::db::migrate(&db.url()).unwrap().len(), 3);
+    assert_eq!(ringup::db::migrate(&db.url()).unwrap(), Vec::<String>::new());
+    ringup::db::check_schema(&mut db.conn()).unwrap();
+}
+
+#[test]
+fn four_processes_may_migrate_at_once() {
+    let db = TestDb::empty();
+    let migrate = || std::process::Command::new(env!("CARGO_BIN_EXE_ringup")).arg("migrate").env("DATABASE_URL", db.url()).output();
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let processes: Vec<_> = (0..4).map(|_| scope.spawn(migrate)).collect();
+        processes.into_iter().map(|process| process.join().unwrap().unwrap()).collect()
+    });
+    let worked = outputs.iter().filter(|output| String::from_utf8_lossy(&output.stdout).contains("applied")).count();
+    assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+    assert_eq!(worked, 1, "{outputs:?}");
+}
+
+#[test]
+fn a_schema_that_is_behind_or_ahead_refuses_to_start() {
+    let db = TestDb::empty();
+    assert!(ringup::db::check_schema(&mut db.conn()).unwrap_err().to_string().contains("ringup migrate"));
+    ringup::db::migrate(&db.url()).unwrap();
+    diesel::RunQueryDsl::execute(diesel::sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')"), &mut db.conn()).unwrap();
+    assert!(ringup::db::check_schema(&mut db.conn()).unwrap_err().to_string().contains("does not know"));
+}
