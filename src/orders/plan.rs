@@ -19,6 +19,8 @@ pub struct Cluster<'a> {
     pub scope: Scope,
     /// The row of an order that is not there yet.
     pub home: Uuid,
+    /// The orders that the references of what was received name, rows or not.
+    pub named: BTreeSet<Uuid>,
     /// The rows that are.
     pub orders: Vec<Locked>,
     /// What was received.
@@ -83,10 +85,12 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
         }
         let order = Order::derive(&group.name, &group.facts);
         tell(&mut plan, settings, &before, id, &order, &group.facts);
-        plan.writes.push(Written { id, scope: cluster.scope.clone(), order, facts: group.facts.clone() });
+        let version = before.orders.get(&id).map_or(0, |known| known.version);
+        plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts: group.facts.clone() });
         after.insert(id, group);
     }
-    if before.orders.keys().ne(after.keys()) || after.len() > 1 {
+    // One order, found by all of its references: the common case.
+    if !cluster.named.iter().eq(after.keys()) || after.len() > 1 {
         rearrange(&mut plan, cluster, &before, &after);
     }
     Ok(plan)
@@ -101,6 +105,7 @@ struct Before<'a> {
 struct Known<'a> {
     name: &'a str,
     facts: &'a Facts,
+    version: i64,
     in_review: bool,
 }
 
@@ -111,7 +116,10 @@ impl<'a> Before<'a> {
             let facts = row.facts.as_ref().map_err(Clone::clone)?;
             let order = Order::derive(&Name::Object(row.reference.clone()), facts);
             owed.extend(owed_by(facts, &order));
-            orders.insert(row.id, Known { name: &row.reference, facts, in_review: is_held(&order) });
+            orders.insert(
+                row.id,
+                Known { name: &row.reference, facts, version: row.version, in_review: is_held(&order) },
+            );
         }
         Ok(Self { orders, owed })
     }
@@ -158,7 +166,9 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
             let references = group.facts.references();
             let had =
                 free.iter().find(|(_, known)| !known.facts.references().is_disjoint(&references)).map(|(id, _)| *id);
-            had.inspect(|id| { free.remove(id); })
+            had.inspect(|id| {
+                free.remove(id);
+            })
         });
         let id = id.or_else(|| home.take_if(|home| !before.orders.contains_key(home)));
         (id.unwrap_or_else(Uuid::now_v7), group)
@@ -207,8 +217,7 @@ fn message(notice: Notice, order: Uuid, held: bool, settings: &Settings) -> NewM
 /// Orders were joined or parted: references and messages follow their facts, rows without facts retire.
 fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after: &BTreeMap<Uuid, Group>) {
     let names: BTreeSet<&str> = after.values().map(name).collect();
-    let mut owners: Vec<Uuid> = before.orders.keys().copied().collect();
-    owners.push(cluster.home);
+    let owners: BTreeSet<Uuid> = before.orders.keys().chain(&cluster.named).copied().collect();
     for (to, group) in after {
         for reference in group.facts.references() {
             // A label that lost names the order that won it, unless some other order of the pool bears it.

@@ -214,6 +214,7 @@ fn compute(
     let cluster = Cluster {
         scope: incoming[*first].scope.clone(),
         home: set.home,
+        named: set.orders(),
         orders: set.orders().iter().filter_map(|id| locked.get(id).cloned()).collect(),
         incoming: set.members.iter().map(|n| incoming[*n].facts).collect(),
     };
@@ -271,6 +272,7 @@ fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
 
 /// What a caught panic said.
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -127,6 +127,8 @@ struct LockedRow {
     reference: String,
     #[diesel(sql_type = Text)]
     facts: String,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
     #[diesel(sql_type = Bool)]
     moved: bool,
     #[diesel(sql_type = Bool)]
@@ -142,6 +144,8 @@ pub struct Locked {
     pub reference: String,
     /// All that is known of it; an error where the stored text cannot be read.
     pub facts: Result<Facts, String>,
+    /// Grows with each write.
+    pub version: i64,
     /// References may have left it since they were resolved.
     pub moved: bool,
     /// Another order took it over.
@@ -151,7 +155,7 @@ pub struct Locked {
 /// Locks the orders among `ids` that nobody else holds, in the order of their ids.
 pub fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Locked>> {
     let rows: Vec<LockedRow> = sql_query(
-        "SELECT id, reference, facts, moved, merged_into IS NOT NULL AS merged FROM orders WHERE id = ANY($1) \
+        "SELECT id, reference, facts, version, moved, merged_into IS NOT NULL AS merged FROM orders WHERE id = ANY($1) \
          ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
@@ -161,6 +165,7 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Locked>> {
         reference: row.reference,
         facts: serde_json::from_str(&row.facts)
             .map_err(|error| format!("the order's stored facts cannot be read: {error}")),
+        version: row.version,
         moved: row.moved,
         merged: row.merged,
     };
@@ -186,6 +191,8 @@ pub fn existing(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Uuid>>
 pub struct Written {
     /// Its row, new or locked.
     pub id: Uuid,
+    /// The version that was read; 0 where there is no row yet.
+    pub version: i64,
     /// Its scope.
     pub scope: Scope,
     /// What it is.
@@ -201,23 +208,32 @@ impl Written {
 }
 
 /// Writes orders (sorted by id), new or locked. Every write raises the version.
-pub fn write(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
+///
+/// # Errors
+/// [`diesel::result::Error::RollbackTransaction`] where someone else has written one of them since it was read: that
+/// can only be a row that was not there yet, which nobody could lock.
+pub fn write(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<()> {
+    if upsert(conn, orders)? == orders.len() { Ok(()) } else { Err(diesel::result::Error::RollbackTransaction) }
+}
+
+fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     fn column<'a, T>(orders: &'a [Written], of: impl Fn(&'a Written) -> T) -> Vec<T> {
         orders.iter().map(of).collect()
     }
     sql_query(
         "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, review_reasons, currency, amount_expected, \
-                             amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts) \
+                             amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version) \
          SELECT id, source, account, livemode, reference, status, money_status, string_to_array(reasons, ' '), currency, expected, \
-                paid, refunded, lost, email, name, locale, facts \
-         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+                paid, refunded, lost, email, name, locale, facts, read + 1 \
+         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
               AS new (id, source, account, livemode, reference, status, money_status, reasons, currency, expected, \
-                      paid, refunded, lost, email, name, locale, facts) \
+                      paid, refunded, lost, email, name, locale, facts, read) \
          ON CONFLICT (id) DO UPDATE SET reference = EXCLUDED.reference, status = EXCLUDED.status, money_status = EXCLUDED.money_status, \
              review_reasons = EXCLUDED.review_reasons, currency = EXCLUDED.currency, amount_expected = EXCLUDED.amount_expected, \
              amount_paid = EXCLUDED.amount_paid, amount_refunded = EXCLUDED.amount_refunded, amount_lost = EXCLUDED.amount_lost, \
              customer_email = EXCLUDED.customer_email, customer_name = EXCLUDED.customer_name, locale = EXCLUDED.locale, \
-             facts = EXCLUDED.facts, version = orders.version + 1, merged_into = NULL, updated_at = now()",
+             facts = EXCLUDED.facts, version = EXCLUDED.version, merged_into = NULL, updated_at = now() \
+         WHERE orders.version = EXCLUDED.version - 1",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(column(orders, |o| o.id))
     .bind::<Array<Text>, _>(column(orders, |o| o.scope.source))
@@ -236,6 +252,7 @@ pub fn write(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> 
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_name.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.locale.as_deref()))
     .bind::<Array<Text>, _>(column(orders, Written::facts_json))
+    .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
     .execute(conn)
 }
 

@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_left_out() {
-        for given in ["", " \r\n", "\u{202e}", "win at https://evil.example", "WWW.evil.example", "a@b.example", &"x".repeat(81)] {
+        for given in
+            ["", " \r\n", "\u{202e}", "win at https://evil.example", "WWW.evil.example", "a@b.example", &"x".repeat(81)]
+        {
             assert_eq!(name(given), None, "{given:?}");
         }
         assert_eq!(name("  José\tMª \u{200d} ").as_deref(), Some("José Mª \u{200d}"));

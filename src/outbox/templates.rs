@@ -225,7 +225,10 @@ fn overlay(dir: &Path) -> Result<BTreeMap<String, String>, TemplatesError> {
             files.insert(format!("{name}/{file}"), path);
         }
     }
-    files.into_iter().map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) }).collect()
+    files
+        .into_iter()
+        .map(|(name, path)| if is_template(&name) { read(name, path) } else { Err(TemplatesError::Stray(name)) })
+        .collect()
 }
 
 fn read(name: String, path: PathBuf) -> Result<(String, String), TemplatesError> {

@@ -55,9 +55,17 @@ fn a_broken_one_is_named_with_its_line() {
     for (file, source, said) in [
         ("en/order_paid.txt", "one\n{{ refrence }}\n", "en/order_paid.txt:2: undefined value"),
         ("en/order_paid.txt", "one\n\n{% if %}\n", "en/order_paid.txt:3: syntax error"),
-        ("fr/order_paid.html", "{% extends \"layout.html\" %}\n{% block body %}\n{{ nmae }}{% endblock %}", "fr/order_paid.html:3: undefined value"),
+        (
+            "fr/order_paid.html",
+            "{% extends \"layout.html\" %}\n{% block body %}\n{{ nmae }}{% endblock %}",
+            "fr/order_paid.html:3: undefined value",
+        ),
         ("fr/order_paid.html", "{% extends \"other.html\" %}", "other.html"),
-        ("ja/order_paid.subject.txt", "{% if name %}only sometimes{% endif %}", "ja/order_paid.subject.txt: a subject is one line"),
+        (
+            "ja/order_paid.subject.txt",
+            "{% if name %}only sometimes{% endif %}",
+            "ja/order_paid.subject.txt: a subject is one line",
+        ),
         ("en/order_paid.subject.txt", "two\nlines", "en/order_paid.subject.txt: a subject is one line"),
         ("layout.mjml", "<mjml><mj-body>\n{{ shpo }}</mj-body></mjml>", "layout.mjml:"),
         ("layout.mjml", "<mjml><mj-body><mj-section></mj-body></mjml>", "layout.mjml: "),

@@ -35,10 +35,17 @@ fn the_official_vectors() {
     let cases = vectors["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 47);
     for case in cases {
-        let body = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, case["payload_b64"].as_str().unwrap()).unwrap();
+        let body =
+            base64::Engine::decode(&base64::prelude::BASE64_STANDARD, case["payload_b64"].as_str().unwrap()).unwrap();
         let tolerance = case["tolerance_s"].as_i64().filter(|tolerance| *tolerance > 0);
         let header = case["header"].as_str().map(str::as_bytes);
-        let verified = signature::verify(header, &body, &[case["secret"].as_str().unwrap()], case["now"].as_i64().unwrap(), tolerance);
+        let verified = signature::verify(
+            header,
+            &body,
+            &[case["secret"].as_str().unwrap()],
+            case["now"].as_i64().unwrap(),
+            tolerance,
+        );
         // An empty body is refused by the service, not by the signature; SDKs disagree about the future, we refuse it.
         let accept = case["expected"].as_str().unwrap().starts_with("accept") || case["name"] == "empty_payload";
         assert_eq!(verified.is_ok(), accept, "{}: {verified:?}", case["name"]);
@@ -58,7 +65,11 @@ async fn requests_that_are_not_believed_touch_no_database() {
     };
     refused(receiver.post(&good, &[]).await, "missing_signature", "no header");
     let header = signed(&good);
-    refused(receiver.post(&good, &[("stripe-signature", &header), ("stripe-signature", &header)]).await, "invalid_signature", "two headers");
+    refused(
+        receiver.post(&good, &[("stripe-signature", &header), ("stripe-signature", &header)]).await,
+        "invalid_signature",
+        "two headers",
+    );
     refused(receiver.post(b"", &[("stripe-signature", &signed(b""))]).await, "missing_payload", "empty body");
     for t in ["-1", "+1", "1e9", "99999999999999999999", "12abc", ""] {
         refused(receiver.post(&good, &[("stripe-signature", &format!("t={t},v1={v1}"))]).await, "invalid_signature", t);
@@ -66,15 +77,32 @@ async fn requests_that_are_not_believed_touch_no_database() {
     let long = format!("t={t},v1={v1},x={}", "y".repeat(4096));
     let many = format!("t={t}{}", format!(",v1={v1}").repeat(17));
     let two_times = format!("t={t},t={},v1={v1}", t + 1);
-    for header in [format!("v1={v1}"), format!("t={t},v0={v1}"), format!("t={t},v1="), format!("t={t},v1={}", &v1[1..]), format!("t={t},v1={v1}0"), long, many, two_times] {
+    for header in [
+        format!("v1={v1}"),
+        format!("t={t},v0={v1}"),
+        format!("t={t},v1="),
+        format!("t={t},v1={}", &v1[1..]),
+        format!("t={t},v1={v1}0"),
+        long,
+        many,
+        two_times,
+    ] {
         refused(receiver.post(&good, &[("stripe-signature", &header)]).await, "invalid_signature", &header);
     }
     for offset in [-301, 310] {
         let header = sign(SECRET, now() + offset, &good);
-        refused(receiver.post(&good, &[("stripe-signature", &header)]).await, "timestamp_out_of_tolerance", "old or future");
+        refused(
+            receiver.post(&good, &[("stripe-signature", &header)]).await,
+            "timestamp_out_of_tolerance",
+            "old or future",
+        );
     }
     let pretty = serde_json::to_vec_pretty(&event("evt_good")).unwrap();
-    refused(receiver.post(&pretty, &[("stripe-signature", &signed(&good))]).await, "invalid_signature", "re-serialised");
+    refused(
+        receiver.post(&pretty, &[("stripe-signature", &signed(&good))]).await,
+        "invalid_signature",
+        "re-serialised",
+    );
     let mut conn = db.conn();
     assert_eq!(count(&mut conn, "SELECT count(*) FROM events"), 0);
 }
@@ -110,7 +138,12 @@ async fn signed_bodies_that_are_no_event_are_refused() {
         b"[\"evt_1\",\"x\"]".to_vec(),
         b"null".to_vec(),
         [good.as_bytes(), b"\xff"].concat(),
-        good.replace("cus_1", "\u{0}").replace('\u{0}', "X").into_bytes().into_iter().map(|b| if b == b'X' { 0xff } else { b }).collect(),
+        good.replace("cus_1", "\u{0}")
+            .replace('\u{0}', "X")
+            .into_bytes()
+            .into_iter()
+            .map(|b| if b == b'X' { 0xff } else { b })
+            .collect(),
         format!("{good} {{}}").into_bytes(),
         good.replacen('{', r#"{"id":"evt_2","#, 1).into_bytes(),
         good.replacen('{', r#"{"type":"x","#, 1).into_bytes(),
@@ -120,7 +153,12 @@ async fn signed_bodies_that_are_no_event_are_refused() {
     ];
     for body in bad {
         let answer = receiver.deliver(&body).await;
-        assert_eq!((answer.status, answer.code()), (400, "invalid_payload"), "{}", String::from_utf8_lossy(&body[..body.len().min(200)]));
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, "invalid_payload"),
+            "{}",
+            String::from_utf8_lossy(&body[..body.len().min(200)])
+        );
     }
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events"), 0);
 }
@@ -140,10 +178,20 @@ async fn odd_but_signed_events_are_stored_with_their_bytes() {
         let stored = format!("SELECT count(*) FROM payloads WHERE body = decode('{}', 'hex')", hex::encode(&body));
         assert_eq!(count(&mut db.conn(), &stored), 1, "{body}");
     }
-    for (n, id) in ["x".repeat(256), "evt_\u{7}".into(), "evt_'; DROP TABLE events".into(), "../evt".into(), "evt_\u{202e}".into()].iter().enumerate() {
+    for (n, id) in
+        ["x".repeat(256), "evt_\u{7}".into(), "evt_'; DROP TABLE events".into(), "../evt".into(), "evt_\u{202e}".into()]
+            .iter()
+            .enumerate()
+    {
         let answer = receiver.deliver(&body(id)).await;
         assert_eq!(answer.status, 200, "{id}: {}", answer.json);
-        assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE state = 'quarantined' AND event_id LIKE 'sha256:%'"), n as i64 + 1);
+        assert_eq!(
+            count(
+                &mut db.conn(),
+                "SELECT count(*) FROM events WHERE state = 'quarantined' AND event_id LIKE 'sha256:%'"
+            ),
+            n as i64 + 1
+        );
     }
 }
 
@@ -168,9 +216,15 @@ async fn unusable_amounts_are_quarantined_and_change_no_order() {
         assert_eq!(receiver.deliver(body).await.status, 200);
     }
     let mut conn = db.conn();
-    let states = texts(&mut conn, "SELECT event_id || ': ' || state || coalesce(' ' || reason, '') AS text FROM events WHERE state <> 'quarantined'");
+    let states = texts(
+        &mut conn,
+        "SELECT event_id || ': ' || state || coalesce(' ' || reason, '') AS text FROM events WHERE state <> 'quarantined'",
+    );
     assert_eq!(states, [], "only quarantined events are expected");
-    assert_eq!(count(&mut conn, "SELECT count(*) FROM events WHERE reason LIKE '%: %'"), (amounts.len() + bodies.len()) as i64);
+    assert_eq!(
+        count(&mut conn, "SELECT count(*) FROM events WHERE reason LIKE '%: %'"),
+        (amounts.len() + bodies.len()) as i64
+    );
     assert_eq!(count(&mut conn, "SELECT count(*) FROM orders"), 0);
 }
 
@@ -218,8 +272,14 @@ async fn paths_methods_encodings_and_sizes() {
     assert_eq!(receiver.post(&large, &[("stripe-signature", &signed(&large))]).await.status, 413);
     let exact = [good.clone(), vec![b' '; (1 << 20) - good.len()]].concat();
     assert_eq!(receiver.deliver(&exact).await.status, 200);
-    let chunked = format!("POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: {}\r\nTransfer-Encoding: chunked\r\n\r\n", signed(&large));
-    let chunks: Vec<u8> = large.chunks(1 << 16).flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()).collect();
+    let chunked = format!(
+        "POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        signed(&large)
+    );
+    let chunks: Vec<u8> = large
+        .chunks(1 << 16)
+        .flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())
+        .collect();
     assert!(raw(&receiver, &[chunked.as_bytes(), &chunks, b"0\r\n\r\n"].concat()).starts_with("HTTP/1.1 413"));
     assert_eq!(receiver.client().get(receiver.url("/healthz")).send().await.unwrap().status(), 200);
     assert_eq!(receiver.client().get(receiver.url("/readyz")).send().await.unwrap().status(), 200);
@@ -232,7 +292,11 @@ async fn a_body_shorter_than_declared_leaves_no_row() {
     let db = TestDb::new();
     let receiver = Receiver::start(&db);
     let good = body("evt_short");
-    let head = format!("POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: {}\r\nContent-Length: {}\r\n\r\n", signed(&good), good.len() + 10);
+    let head = format!(
+        "POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: {}\r\nContent-Length: {}\r\n\r\n",
+        signed(&good),
+        good.len() + 10
+    );
     let answer = raw(&receiver, &[head.as_bytes(), &good].concat());
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert_eq!(receiver.deliver(&body("evt_next")).await.status, 200);
@@ -244,9 +308,14 @@ async fn slow_heads_slow_bodies_and_slow_second_heads_are_cut_off() {
     let db = TestDb::new();
     let receiver = Receiver::start_with(&db.url(), &[("READ_DEADLINE", "1")]);
     let good = body("evt_1");
-    let request = format!("POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: {}\r\nContent-Length: {}\r\n\r\n", signed(&good), good.len());
+    let request = format!(
+        "POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: {}\r\nContent-Length: {}\r\n\r\n",
+        signed(&good),
+        good.len()
+    );
     let whole = [request.as_bytes(), &good].concat();
-    let beginnings = [whole[..40].to_vec(), whole[..whole.len() - 1].to_vec(), [&whole[..], &whole[..40]].concat(), Vec::new()];
+    let beginnings =
+        [whole[..40].to_vec(), whole[..whole.len() - 1].to_vec(), [&whole[..], &whole[..40]].concat(), Vec::new()];
     for beginning in beginnings {
         let begun = std::time::Instant::now();
         let mut stream = TcpStream::connect(receiver.address()).unwrap();
@@ -255,7 +324,11 @@ async fn slow_heads_slow_bodies_and_slow_second_heads_are_cut_off() {
         // The connection ends by itself: were it left open, this would time out.
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer);
-        assert!(ended.is_ok() || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset), "{} bytes", beginning.len());
+        assert!(
+            ended.is_ok() || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset),
+            "{} bytes",
+            beginning.len()
+        );
         assert!(begun.elapsed() < std::time::Duration::from_secs(8));
     }
 }

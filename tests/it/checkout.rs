@@ -46,7 +46,10 @@ async fn every_permutation_with_duplicates_ends_in_the_same_order_and_one_mail()
         assert_eq!(order["status"], "paid", "{permutation:?}");
         assert!(order["amount_paid"].as_i64().unwrap() > 0);
         assert!(order["customer_email"].is_string(), "{permutation:?}");
-        order.as_object_mut().unwrap().retain(|key, _| ["status", "money_status", "review_reasons"].contains(&&key[..]));
+        order
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| ["status", "money_status", "review_reasons"].contains(&&key[..]));
         orders.push(order);
     }
     orders.dedup();
@@ -54,7 +57,10 @@ async fn every_permutation_with_duplicates_ends_in_the_same_order_and_one_mail()
     receiver.settle().await;
     assert_eq!(receiver.mails().len(), 24);
     let mut conn = db.conn();
-    assert_eq!(count(&mut conn, "SELECT count(*) FROM outbox WHERE dedupe_key LIKE 'order.paid:pi_%' AND state = 'sent'"), 24);
+    assert_eq!(
+        count(&mut conn, "SELECT count(*) FROM outbox WHERE dedupe_key LIKE 'order.paid:pi_%' AND state = 'sent'"),
+        24
+    );
     assert_eq!(count(&mut conn, "SELECT count(*) FROM orders WHERE merged_into IS NULL"), 24);
 }
 

@@ -21,12 +21,11 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Names of others, and where alone they may stand.
-const FENCES: [(&str, &[&str]); 8] = [
+const FENCES: [(&str, &[&str]); 7] = [
     ("actix_web", &["src/http/"]),
     ("lettre", &["src/outbox/email/"]),
     ("reqwest", &["src/outbox/", "src/dev/"]),
     ("std::env", &["src/config/"]),
-    ("env!(", &["src/outbox/templates.rs"]),
     ("minijinja", &["src/outbox/"]),
     ("prometheus_client", &["src/metrics.rs"]),
     ("sql_query", &["/store.rs", "src/db/"]),
@@ -82,12 +81,16 @@ fn imports_go_down_only() {
 
 #[test]
 fn names_stay_behind_their_fences() {
-    for (file, text) in sources() {
-        let code = text.split("#[cfg(test)]").next().unwrap().lines().filter(|line| !line.trim_start().starts_with("//"));
+    for (file, text) in sources().into_iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
+        let code =
+            text.split("#[cfg(test)]").next().unwrap().lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = code.collect::<Vec<_>>().join("\n");
         for (name, allowed) in FENCES {
             let stands = code.contains(name);
-            assert!(!stands || allowed.iter().any(|place| file.contains(place)), "{file} names `{name}`, which stays in {allowed:?}");
+            assert!(
+                !stands || allowed.iter().any(|place| file.contains(place)),
+                "{file} names `{name}`, which stays in {allowed:?}"
+            );
         }
     }
 }
@@ -102,13 +105,14 @@ fn the_schema_page_is_that_of_the_database() {
     );
     let schema = &sources()["src/db/schema.rs"];
     let (mut table, mut renamed, mut listed) = ("", None, Vec::new());
-    for line in schema.lines().map(str::trim) {
+    for line in schema.lines().map(str::trim).filter(|line| !line.starts_with("diesel::joinable")) {
         if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with('{')) {
             table = name;
         } else if let Some(name) = line.strip_prefix("#[sql_name = \"") {
             renamed = Some(name.trim_end_matches("\"]"));
         } else if let Some((name, kind)) = line.trim_end_matches(',').split_once(" -> ") {
-            let (nullable, kind) = kind.strip_prefix("Nullable<").map_or(("", kind), |kind| ("Nullable ", kind.trim_end_matches('>')));
+            let (nullable, kind) =
+                kind.strip_prefix("Nullable<").map_or(("", kind), |kind| ("Nullable ", kind.trim_end_matches('>')));
             let kind = match kind {
                 "BigInt" => "int8",
                 "Integer" => "int4",
@@ -128,9 +132,9 @@ fn every_column_says_what_it_is_for() {
     let db = TestDb::new();
     let silent = texts(
         &mut db.conn(),
-        "SELECT c.table_name || '.' || c.column_name AS text FROM information_schema.columns c \
-         WHERE c.table_schema = 'public' AND c.table_name NOT LIKE '\\_\\_%' \
-           AND col_description(format('%I', c.table_name)::regclass, c.ordinal_position) IS NULL",
+        "SELECT c.relname || '.' || a.attname AS text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname NOT LIKE '\\_\\_%' \
+           AND a.attnum > 0 AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NULL",
     );
     assert_eq!(silent, []);
 }
@@ -148,7 +152,9 @@ fn migrations_go_up_and_down_and_up_again() {
 #[test]
 fn four_processes_may_migrate_at_once() {
     let db = TestDb::empty();
-    let migrate = || std::process::Command::new(env!("CARGO_BIN_EXE_ringup")).arg("migrate").env("DATABASE_URL", db.url()).output();
+    let migrate = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_ringup")).arg("migrate").env("DATABASE_URL", db.url()).output()
+    };
     let outputs: Vec<_> = std::thread::scope(|scope| {
         let processes: Vec<_> = (0..4).map(|_| scope.spawn(migrate)).collect();
         processes.into_iter().map(|process| process.join().unwrap().unwrap()).collect()
@@ -163,6 +169,10 @@ fn a_schema_that_is_behind_or_ahead_refuses_to_start() {
     let db = TestDb::empty();
     assert!(ringup::db::check_schema(&mut db.conn()).unwrap_err().to_string().contains("ringup migrate"));
     ringup::db::migrate(&db.url()).unwrap();
-    diesel::RunQueryDsl::execute(diesel::sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')"), &mut db.conn()).unwrap();
+    diesel::RunQueryDsl::execute(
+        diesel::sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')"),
+        &mut db.conn(),
+    )
+    .unwrap();
     assert!(ringup::db::check_schema(&mut db.conn()).unwrap_err().to_string().contains("does not know"));
 }

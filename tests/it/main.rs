@@ -3,6 +3,7 @@
 
 mod answers;
 mod checkout;
+mod crowd;
 mod dev;
 mod house;
 mod outbox;

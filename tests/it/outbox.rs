@@ -88,7 +88,9 @@ impl House {
     }
 
     fn tried(&mut self) -> Vec<Tried> {
-        diesel::sql_query("SELECT outcome, answer FROM attempts ORDER BY message_id, number").load(&mut self.conn).unwrap()
+        diesel::sql_query("SELECT outcome, answer FROM attempts ORDER BY message_id, number")
+            .load(&mut self.conn)
+            .unwrap()
     }
 
     /// All that waits is due, all leases have ended.
@@ -158,7 +160,10 @@ async fn a_due_message_is_sent_and_rendered_from_the_order_as_it_is_then() {
     let row = house.row();
     assert_eq!((row.state.as_str(), row.attempts, &row.last_error), ("sent", 1, &None));
     let received = &server.received()[0];
-    assert_eq!((received.from.as_str(), received.to.as_slice()), ("shop@example.com", &["ada@example.org".to_owned()][..]));
+    assert_eq!(
+        (received.from.as_str(), received.to.as_slice()),
+        ("shop@example.com", &["ada@example.org".to_owned()][..])
+    );
     assert_eq!(received.message_id(), format!("<{}@example.com>", row.id));
     let read = mail_parser::MessageParser::default().parse(received.data.as_bytes()).unwrap();
     assert_eq!(read.subject(), Some("Ihre Bestellung R-RENAMED bei Pipers ist bezahlt"));
@@ -396,7 +401,8 @@ async fn a_merged_order_s_message_is_rendered_from_the_one_that_took_it_over() {
     let mut house = House::new();
     let server = SmtpServer::start([]).await;
     let outbox = house.outbox(&url(&server));
-    let (first, middle, last) = (house.order, house.new_order("M", "m@example.org"), house.new_order("L", "l@example.org"));
+    let (first, middle, last) =
+        (house.order, house.new_order("M", "m@example.org"), house.new_order("L", "l@example.org"));
     house.sql(&format!("UPDATE orders SET merged_into = '{middle}' WHERE id = '{first}'"));
     house.sql(&format!("UPDATE orders SET merged_into = '{last}' WHERE id = '{middle}'"));
     house.enqueue(&["order.paid:pi_1"]);

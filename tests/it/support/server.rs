@@ -124,7 +124,8 @@ impl Receiver {
     pub async fn settle(&self) {
         loop {
             let (pool, settings) = (self.pool.clone(), self.settings.clone());
-            let applied = tokio::task::spawn_blocking(move || worker::apply_pending(&pool, &settings)).await.unwrap().unwrap();
+            let applied =
+                tokio::task::spawn_blocking(move || worker::apply_pending(&pool, &settings)).await.unwrap().unwrap();
             if applied + outbox::run_once(&self.outbox).await.unwrap() == 0 {
                 return;
             }
