@@ -5,19 +5,13 @@ use crate::orders::facts::charge::Charge;
 use crate::orders::facts::payment_intent::PaymentIntent;
 use crate::orders::facts::refund::Refund;
 
-/// Whether a refund is of this payment intent: it or its charge names it, or is named by it. One that names none
-/// concerns every payment of its attempt, which is one but for invoices.
+/// Whether a refund is known to be of this payment intent: it or its charge names it, or the intent names its charge.
 pub fn concerns(component: &Component<'_>, name: &str, intent: &PaymentIntent, refund: &Refund) -> bool {
     let charges = &refund.ties.charges;
-    let own = component.charges.iter().filter(|(id, _)| charges.contains(*id));
-    let by_charges = own.flat_map(|(_, charge)| &charge.ties.payment_intents);
-    let mut named = refund.ties.payment_intents.iter().chain(by_charges).peekable();
-    let names_charge = |intent: &PaymentIntent| !intent.ties.charges.is_disjoint(charges);
-    let unnamed = named.peek().is_none();
-    if named.any(|id| id == name) || names_charge(intent) {
-        return true;
-    }
-    unnamed && !component.payment_intents.iter().any(|(_, other)| names_charge(other))
+    let mut own = component.charges.iter().filter(|(id, _)| charges.contains(*id));
+    refund.ties.payment_intents.contains(name)
+        || own.any(|(_, charge)| charge.ties.payment_intents.contains(name))
+        || !intent.ties.charges.is_disjoint(charges)
 }
 
 /// The refunds but for those of a mere authorization: one that was released whole, or the rest of one that was

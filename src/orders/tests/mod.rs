@@ -4,7 +4,10 @@
 
 mod examples;
 mod lifecycles;
+mod money_back;
+mod objects;
 mod recorded;
+mod references;
 mod refusals;
 mod world;
 

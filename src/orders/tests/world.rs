@@ -162,7 +162,7 @@ fn charge(attempt: Attempt, captured: bool, refunded: i64) -> Value {
 fn refund(attempt: Attempt, what: u8) -> (&'static str, Value) {
     let (n, which) = (attempt.number, usize::from(what % 2));
     let status = ["succeeded", "pending", "succeeded", "failed", "canceled"][usize::from(what)];
-    let old = attempt.label % 2 == 0;
+    let old = attempt.label.is_multiple_of(2);
     let object = json!({
         "id": format!("re_{n}_{which}"), "object": "refund", "status": status, "amount": attempt.refunds[which],
         "currency": "usd", "charge": format!("ch_{n}"), "created": which,
