@@ -14,7 +14,7 @@
 //!   one order. A component without a label is an order known by its payment intent, invoice, session or charge.
 //!   [`Facts::references`] are the names by which the facts of one order find each other in a store: pool what shares
 //!   a name, until nothing is added, then group.
-//! - [`Order::derive`] and [`due`] read a group: attempts are added up (`attempt`), a person is called where the facts
+//! - [`Order::derive`] and [`due()`] read a group: attempts are added up (`attempt`), a person is called where the facts
 //!   don't fit (`reviews`), the customer is named by whoever says it best (`customer`).
 //!
 //! What holds:
