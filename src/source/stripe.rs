@@ -155,3 +155,78 @@ fn depth(body: &[u8]) -> usize {
     }
     deepest
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{InvalidPayload, Payload, parse, storable_id};
+
+    fn refused(body: &[u8]) -> InvalidPayload {
+        parse(body).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused() {
+        assert_eq!(refused(b"\xef\xbb\xbf{\"id\":\"evt_1\"}"), InvalidPayload::ByteOrderMark);
+        assert_eq!(refused(b"{\"id\":\"evt_1\",\"x\":\"\xff\"}"), InvalidPayload::NotUtf8);
+        for body in [
+            "",
+            "null",
+            "[]",
+            "[\"evt_1\"]",
+            "{\"id\":\"evt_1\"} x",
+            "{\"id\":\"evt_1\"",
+            "\"evt_1\"",
+            "{\"id\":\"a\nb\"}",
+        ] {
+            assert_eq!(refused(body.as_bytes()), InvalidPayload::NotAnObject, "{body}");
+        }
+        for body in ["{}", "{\"id\":5}", "{\"id\":null}", "{\"id\":\"a\",\"id\":\"a\"}", "{\"id\":\"\\ud800\"}"] {
+            assert_eq!(refused(body.as_bytes()), InvalidPayload::NoId, "{body}");
+        }
+        assert_eq!(refused(b"{\"id\":\"a\",\"type\":\"b\",\"type\":\"b\"}"), InvalidPayload::TwoTypes);
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let nested = |deep: usize| format!("{{\"id\":\"evt_1\",\"x\":{}{}}}", "[".repeat(deep), "]".repeat(deep));
+        assert!(parse(nested(100).as_bytes()).is_ok());
+        assert!(parse(nested(127).as_bytes()).is_ok());
+        assert_eq!(refused(nested(128).as_bytes()), InvalidPayload::TooDeep);
+        assert_eq!(refused(nested(100_000).as_bytes()), InvalidPayload::TooDeep);
+        assert_eq!(refused("{\"id\":".repeat(100_000).as_bytes()), InvalidPayload::TooDeep);
+        let quoted = format!("{{\"id\":\"evt_1\",\"x\":\"\\\"{}\"}}", "[".repeat(1000));
+        assert!(parse(quoted.as_bytes()).is_ok());
+        let wide = format!("{{\"id\":\"evt_1\",\"x\":[{}{{}}]}}", "{},".repeat(1000));
+        assert!(parse(wide.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn odd_things_that_nobody_reads_are_fine() {
+        let body = br#" {"id":"evt_\u0031","x":"\ud800","y":1e400,"z":"\u0000","created":"soon","api_version":7,"livemode":1} "#;
+        let event = parse(body).unwrap();
+        assert_eq!((&*event.id, &*event.kind, event.livemode, event.created), ("evt_1", "", false, None));
+        assert!(event.account.is_none() && event.api_version.is_none());
+        assert!(matches!(event.payload, Payload::None));
+    }
+
+    #[test]
+    fn a_thin_event_names_its_object() {
+        let body = br#"{"id":"evt_1","object":"v2.core.event","type":"v1.payment_intent.succeeded",
+            "created":"2026-09-30T00:00:01.000Z","related_object":{"id":"pi_1","type":"payment_intent","url":"/x"}}"#;
+        let event = parse(body).unwrap();
+        assert_eq!(event.created, Some(1_790_726_401));
+        let Payload::Thin { related_id, related_type } = event.payload else { panic!("{event:?}") };
+        assert_eq!((related_id.as_deref(), related_type.as_deref()), (Some("pi_1"), Some("payment_intent")));
+    }
+
+    #[test]
+    fn ids_that_are_no_keys_are_hashed() {
+        assert_eq!(storable_id("evt_1A"), Ok("evt_1A"));
+        for id in ["", "a/../b", "a\"b", "a\u{202e}b", "a\nb", &"a".repeat(256)] {
+            let hashed = storable_id(id).unwrap_err();
+            assert!(hashed.starts_with("sha256:") && hashed.len() == 71, "{hashed}");
+        }
+    }
+}

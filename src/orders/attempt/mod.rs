@@ -1,9 +1,11 @@
 //! One attempt to pay, added up: what came in, what went back, and how it stands.
 
+mod belonging;
 mod price;
 mod standing;
 mod sums;
 
+pub use self::belonging::concerns;
 pub use self::price::Price;
 use self::price::{Exchange, exchange, price};
 use super::facts::payment_intent::PaymentIntent;
@@ -58,7 +60,7 @@ impl<'a> Attempt<'a> {
         let mut attempt = Self {
             price: price(&component),
             state: standing::state(&component),
-            refunds: sums::refunds(&component),
+            refunds: belonging::refunds(&component),
             component,
             paid: 0,
             full: false,

@@ -1,7 +1,6 @@
 //! An attempt's amounts: what came in, what went back, what was lost.
 
 use super::Attempt;
-use crate::orders::facts::Component;
 use crate::orders::facts::charge::Charge;
 use crate::orders::facts::dispute;
 use crate::orders::facts::payment_intent::Status as Intent;
@@ -84,33 +83,6 @@ impl<'a> Attempt<'a> {
     fn exchanged(&self, amount: i64, currency: &str) -> i64 {
         self.exchange.map_or(amount, |exchange| exchange.apply(amount, currency))
     }
-}
-
-/// The refunds but for those of a mere authorization: one that was released whole, or the rest of one that was
-/// captured in part, for which Stripe makes a refund, too.
-pub(super) fn refunds<'a>(component: &Component<'a>) -> Vec<(&'a str, &'a Refund)> {
-    let of_released = |refund: &Refund| {
-        let mut known = component.charges.iter().filter(|(id, _)| refund.ties.charges.contains(*id)).peekable();
-        known.peek().is_some() && known.all(|(_, charge)| !charge.took())
-    };
-    let mut refunds: Vec<_> = component.refunds.iter().copied().filter(|(_, refund)| !of_released(refund)).collect();
-    for rest in uncaptured_rests(component) {
-        let of_rest = refunds.iter().enumerate().filter(|(_, (_, refund))| refund.now.is.amount == rest);
-        let earliest = of_rest.min_by_key(|(_, (id, refund))| (refund.now.is.created, *id)).map(|(at, _)| at);
-        if let Some(at) = earliest {
-            refunds.remove(at);
-        }
-    }
-    refunds
-}
-
-fn uncaptured_rests(component: &Component<'_>) -> Vec<i64> {
-    let succeeded = component.payment_intents.iter().filter(|(_, intent)| intent.succeeded());
-    let rests: Vec<i64> = succeeded.map(|(_, intent)| intent.now.is.amount - intent.now.is.received).collect();
-    let of_charges =
-        || component.charges.iter().filter(|(_, charge)| charge.took()).map(|(_, charge)| charge.uncaptured());
-    let rests = if rests.is_empty() { of_charges().collect() } else { rests };
-    rests.into_iter().filter(|rest| *rest > 0).collect()
 }
 
 fn total<'b>(refunds: impl Iterator<Item = (&'b str, &'b Refund)>) -> i64 {

@@ -5,7 +5,6 @@ mod refunds;
 use std::collections::BTreeMap;
 
 use super::attempt::{Attempt, Payment};
-use super::facts::dispute::Status as Verdict;
 use super::facts::{Facts, ObjectKind};
 use super::order::Status;
 use super::reading::Reading;
@@ -93,7 +92,7 @@ fn disputes(attempt: &Attempt<'_>, owed: &mut Owed) {
         if state.status.closed() {
             let verdict = About { reason: Some(state.status.as_str().to_owned()), ..about };
             owed.add(Kind::OrderDisputeClosed, id, verdict.clone());
-            if dispute.lost && state.status == Verdict::Won {
+            if dispute.lost && dispute.won {
                 owed.add_as(Kind::OrderDisputeClosed, &format!("{id}:won"), id, verdict);
             }
         }

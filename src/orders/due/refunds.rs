@@ -2,10 +2,8 @@
 
 use super::{Owed, also, amount, key};
 use crate::notices::{About, Kind, Wait};
-use crate::orders::attempt::{Attempt, Payment};
+use crate::orders::attempt::{Attempt, Payment, concerns};
 use crate::orders::facts::ObjectKind;
-use crate::orders::facts::charge::Charge;
-use crate::orders::facts::payment_intent::PaymentIntent;
 use crate::orders::facts::refund::Refund;
 
 pub(super) fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
@@ -39,10 +37,11 @@ fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
     if payment.intent.is_none() && named_only {
         return;
     }
+    let concerned = |refund: &Refund| {
+        payment.intent.is_none_or(|intent| concerns(&attempt.component, payment.name, intent, refund))
+    };
     let mut given_back = 0_i64;
-    for (id, refund) in
-        attempt.refunds.iter().filter(|(_, refund)| refund.succeeded && concerns(attempt, payment, refund))
-    {
+    for (id, refund) in attempt.refunds.iter().filter(|(_, refund)| refund.succeeded && concerned(refund)) {
         let state = &refund.now.is;
         given_back = given_back.saturating_add(state.amount);
         if state.amount < payment.amount {
@@ -58,25 +57,6 @@ fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
             .also
             .extend(charges.map(|(id, charge)| key(Kind::OrderRefunded, &format!("{id}:{}", charge.amount_refunded))));
     }
-}
-
-/// A refund belongs to the payment intent that it or its charge names; one that names none concerns every payment of
-/// its attempt, which is one but for invoices.
-fn concerns(attempt: &Attempt<'_>, payment: &Payment<'_>, refund: &Refund) -> bool {
-    let Some(intent) = payment.intent else {
-        return true;
-    };
-    let charges = &refund.ties.charges;
-    let own = |(id, _): &&(&str, &Charge)| charges.contains(*id);
-    let named_by_charges =
-        || attempt.component.charges.iter().filter(own).flat_map(|(_, charge)| &charge.ties.payment_intents);
-    let named = || refund.ties.payment_intents.iter().chain(named_by_charges());
-    let names_charge = |intents: &PaymentIntent| !intents.ties.charges.is_disjoint(charges);
-    if named().any(|id| id == payment.name) || names_charge(intent) {
-        return true;
-    }
-    let elsewhere = attempt.component.payment_intents.iter().any(|(_, other)| names_charge(other));
-    named().next().is_none() && !elsewhere
 }
 
 /// The keys under which this refund may have been told while it was only known as a sum: the sum of its charge's

@@ -18,6 +18,9 @@ pub struct Dispute {
     /// It was seen lost, even if it was won later.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lost: bool,
+    /// It was seen won, even if it was lost later.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub won: bool,
     /// What it is tied to.
     #[serde(default, skip_serializing_if = "Ties::is_empty")]
     pub ties: Ties,
@@ -110,6 +113,7 @@ impl Join for Dispute {
         self.now.join(&other.now);
         self.opened |= other.opened;
         self.lost |= other.lost;
+        self.won |= other.won;
         self.ties.join(&other.ties);
     }
 }
@@ -129,6 +133,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         now: seen.stamp(state),
         opened: !status.closed(),
         lost: status == Status::Lost,
+        won: status == Status::Won,
         ties: Ties::read(fields)?,
     };
     facts.disputes.insert(id, dispute);

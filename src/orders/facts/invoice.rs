@@ -164,7 +164,8 @@ fn state(fields: &Fields<'_>, reason: Option<&str>) -> Result<State, Unusable> {
         Some("draft") => Status::Draft,
         Some("open") => Status::Open,
         Some("uncollectible") => Status::Uncollectible,
-        Some("void") => Status::Void,
+        // A draft that was deleted is as good as void.
+        Some("void" | "deleted") => Status::Void,
         Some("paid") => Status::Paid,
         Some(_) => return Err(Unusable::field("status", "unknown")),
         // Before 2018-11-08 an invoice had no status.

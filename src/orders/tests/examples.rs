@@ -1,0 +1,159 @@
+//! The law's lines about money that comes in, each by an example.
+
+use std::slice::from_ref;
+
+use serde_json::json;
+
+use super::objects::{and, charge, intent, invoice, paid, refund, session, status};
+use super::{all, due, facts, keys, order};
+use crate::notices::Wait;
+
+#[test]
+fn a_checkout_is_paid_and_told_once() {
+    let facts = all(&[session("paid", json!({})), paid(json!({})), ("charge.succeeded", charge(json!({})))]);
+    let order = order(&facts);
+    assert_eq!((order.reference.as_str(), order.status.as_str(), order.amount_paid), ("A", "paid", 1000));
+    assert_eq!(order.customer_email.as_deref(), Some("a@example.com"));
+    assert_eq!(keys(&facts), ["order.identified:pi_1", "order.paid:pi_1"]);
+}
+
+#[test]
+fn the_status_decides_not_the_type() {
+    assert_eq!(status(&[("payment_intent.succeeded", intent("requires_payment_method", json!({})))]), "pending");
+}
+
+#[test]
+fn a_payment_waits_for_its_reference() {
+    let facts = all(&[paid(json!({}))]);
+    let notices = due(&facts);
+    assert_eq!(notices[0].wait, Some(Wait::Reference));
+    assert_eq!(order(&facts).reference, "pi_1");
+    let known = and(facts, &all(&[session("paid", json!({ "metadata": {} }))]));
+    assert_eq!(due(&known)[0].wait, None);
+    assert_eq!(due(&known)[0].also, ["order.paid:cs_1"]);
+}
+
+#[test]
+fn succeeded_and_canceled_absorb_whatever_is_later() {
+    let late = [paid(json!({})), ("payment_intent.processing", intent("processing", json!({})))];
+    assert_eq!(status(&late), "paid");
+    let late = [("payment_intent.canceled", intent("canceled", json!({}))), late[1].clone()];
+    assert_eq!(status(&late), "canceled");
+}
+
+#[test]
+fn within_a_second_the_rank_decides() {
+    let error = json!({ "last_payment_error": { "code": "card_declined" } });
+    let ladder = [
+        ("pending", intent("requires_payment_method", json!({}))),
+        ("requires_action", intent("requires_action", json!({}))),
+        ("awaiting_funds", intent("processing", json!({}))),
+        ("failed", intent("requires_payment_method", error)),
+    ];
+    for (at, (expected, greater)) in ladder.iter().enumerate() {
+        for (_, lesser) in &ladder[..at] {
+            let both = and(facts("payment_intent.x", 7, greater), &facts("payment_intent.x", 7, lesser));
+            assert_eq!(order(&both).status.as_str(), *expected);
+        }
+    }
+}
+
+#[test]
+fn an_unpaid_completed_session_awaits_its_funds_or_failed() {
+    let completed = session("unpaid", json!({}));
+    assert_eq!(status(from_ref(&completed)), "awaiting_funds");
+    let failed = ("checkout.session.async_payment_failed", completed.1.clone());
+    assert_eq!(status(&[completed.clone(), failed.clone()]), "failed");
+    assert_eq!(keys(&all(&[completed.clone(), failed.clone()])), ["order.payment_failed:pi_1"]);
+    assert_eq!(status(&[session("paid", json!({})), failed, completed]), "paid");
+}
+
+#[test]
+fn nothing_to_pay_is_paid_only_for_a_one_off_of_zero() {
+    let free = json!({ "amount_total": 0, "payment_intent": null });
+    assert_eq!(status(&[session("no_payment_required", free)]), "paid");
+    let trial = json!({ "amount_total": 0, "payment_intent": null, "mode": "subscription" });
+    assert_eq!(status(&[session("no_payment_required", trial.clone())]), "pending");
+    assert!(keys(&all(&[session("no_payment_required", trial)])).is_empty());
+    assert_eq!(status(&[session("unpaid", json!({ "status": "expired" }))]), "expired");
+}
+
+#[test]
+fn an_invoice_and_its_payment_become_one() {
+    let apart = all(&[paid(json!({})), ("invoice.paid", invoice("paid", json!({})))]);
+    assert_eq!(apart.clone().groups().len(), 2);
+    let payment = json!({ "type": "payment_intent", "payment_intent": "pi_1" });
+    let link = json!({ "id": "inpay_1", "object": "invoice_payment", "invoice": "in_1", "payment": payment });
+    let one = and(apart, &all(&[("invoice_payment.paid", link)]));
+    assert_eq!((order(&one).amount_paid, order(&one).reference.as_str()), (1000, "pi_1"));
+    assert_eq!(keys(&one), ["order.paid:pi_1", "order.renewed:in_1"]);
+    assert_eq!(due(&one)[0].also, ["order.paid:in_1"]);
+}
+
+#[test]
+fn a_subscription_labels_only_its_first_invoice() {
+    let details = json!({ "subscription": "sub_1", "metadata": { "order_id": "S" } });
+    let basil = json!({ "parent": { "subscription_details": details }, "billing_reason": "subscription_create" });
+    let first = order(&all(&[("invoice.paid", invoice("paid", basil))]));
+    assert_eq!((first.reference.as_str(), first.subscription.as_deref()), ("S", Some("sub_1")));
+    let renewal = invoice("paid", json!({ "subscription_details": details, "subscription": "sub_1" }));
+    assert_eq!(order(&all(&[("invoice.paid", renewal)])).reference, "in_1");
+}
+
+#[test]
+fn a_trial_s_zero_invoice_sends_nothing() {
+    let zero = invoice("paid", json!({ "amount_due": 0, "amount_paid": 0, "total": 0 }));
+    let facts = all(&[("invoice.paid", zero)]);
+    assert_eq!(order(&facts).status.as_str(), "paid");
+    assert!(keys(&facts).is_empty());
+}
+
+#[test]
+fn an_invoice_that_cannot_be_collected_says_why() {
+    let open = || invoice("open", json!({}));
+    assert_eq!(status(&[("invoice.payment_failed", open())]), "failed");
+    assert_eq!(status(&[("invoice.payment_action_required", open())]), "requires_action");
+    assert_eq!(status(&[("invoice.voided", invoice("void", json!({})))]), "canceled");
+    assert_eq!(status(&[("invoice.paid", invoice("paid", json!({}))), ("invoice.payment_failed", open())]), "paid");
+    let overpaid = all(&[("invoice.overpaid", invoice("paid", json!({ "amount_overpaid": 5 })))]);
+    assert_eq!(order(&overpaid).review_reasons, ["invoice_overpaid"]);
+}
+
+#[test]
+fn part_of_an_invoice_is_partially_paid() {
+    let open = invoice("open", json!({ "payment_intent": "pi_1", "amount_due": 3000, "total": 3000 }));
+    assert_eq!(status(&[paid(json!({})), ("invoice.updated", open)]), "partially_paid");
+    let funded = intent("requires_action", json!({ "amount_received": 400 }));
+    assert_eq!(status(&[("payment_intent.partially_funded", funded)]), "partially_paid");
+}
+
+#[test]
+fn a_charge_without_a_payment_intent_is_the_payment() {
+    let direct = ("charge.succeeded", charge(json!({ "payment_intent": null })));
+    assert_eq!(status(from_ref(&direct)), "paid");
+    assert_eq!(keys(&all(&[direct])), ["order.paid:ch_1"]);
+    assert_eq!(status(&[("charge.succeeded", charge(json!({})))]), "pending");
+}
+
+#[test]
+fn a_foreign_currency_is_counted_in_the_shop_s() {
+    let conversion =
+        json!({ "amount_total": 1200, "amount_subtotal": 1080, "source_currency": "usd", "fx_rate": "1.2" });
+    let checkout = [session("paid", json!({ "currency_conversion": conversion })), paid(json!({}))];
+    let half = and(all(&checkout), &all(&[refund("re_1", "succeeded", 500)]));
+    let order = order(&half);
+    assert_eq!((order.currency.as_deref(), order.amount_expected), (Some("usd"), Some(1200)));
+    assert_eq!((order.amount_paid, order.amount_refunded), (1200, 600));
+}
+
+#[test]
+fn older_versions_embed_charges_and_refunds() {
+    let refunds =
+        json!({ "object": "list", "data": [{ "id": "re_1", "amount": 400, "currency": "eur" }, { "id": 7 }] });
+    let charges = json!({ "data": [charge(json!({ "refunds": refunds, "amount_refunded": 400 })), "junk"] });
+    let facts = all(&[paid(json!({ "charges": charges }))]);
+    assert_eq!(order(&facts).amount_refunded, 400);
+    assert_eq!(keys(&facts), ["order.paid:pi_1", "order.partially_refunded:re_1"]);
+    let expanded = paid(json!({ "latest_charge": { "id": "ch_9", "object": "charge" } }));
+    assert!(all(&[expanded]).references().iter().any(|reference| reference.value == "ch_9"));
+}

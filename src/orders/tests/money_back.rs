@@ -1,0 +1,104 @@
+//! The law's lines about money that goes back and about suspicion, each by an example.
+
+use std::slice::from_ref;
+
+use serde_json::json;
+
+use super::objects::{and, charge, dispute, paid, refund, status};
+use super::{all, due, facts, keys, order};
+use crate::notices::Wait;
+
+#[test]
+fn a_released_authorization_is_no_refund() {
+    let released = charge(json!({ "captured": false, "amount_refunded": 1000, "refunded": true }));
+    let held = ("charge.succeeded", charge(json!({ "captured": false, "amount_captured": 0 })));
+    assert_eq!(status(from_ref(&held)), "authorized");
+    let facts = all(&[held, ("charge.refunded", released), refund("re_1", "succeeded", 1000)]);
+    let order = order(&facts);
+    assert_eq!((order.status.as_str(), order.amount_refunded), ("canceled", 0));
+}
+
+#[test]
+fn the_rest_of_a_partial_capture_is_no_refund() {
+    let part = json!({ "amount_captured": 600, "amount_refunded": 400 });
+    let captured = [paid(json!({ "amount_received": 600 })), ("charge.captured", charge(part))];
+    let facts = and(all(&captured), &all(&[refund("re_1", "succeeded", 400)]));
+    let order = order(&facts);
+    assert_eq!((order.status.as_str(), order.amount_paid, order.amount_refunded), ("paid", 600, 0));
+    assert_eq!(keys(&facts), ["order.paid:pi_1"]);
+}
+
+#[test]
+fn refunds_are_counted_one_by_one() {
+    let payment = [paid(json!({})), ("charge.succeeded", charge(json!({})))];
+    let part = and(all(&payment), &all(&[refund("re_1", "succeeded", 300)]));
+    assert_eq!(order(&part).status.as_str(), "partially_refunded");
+    assert_eq!(keys(&part), ["order.paid:pi_1", "order.partially_refunded:re_1"]);
+    let whole = and(part, &all(&[refund("re_2", "succeeded", 700)]));
+    assert_eq!(order(&whole).status.as_str(), "refunded");
+    assert!(keys(&whole).contains(&"order.refunded:pi_1".to_owned()));
+    let failed = and(whole, &all(&[refund("re_2", "failed", 700)]));
+    let order = order(&failed);
+    assert_eq!((order.status.as_str(), order.amount_refunded), ("partially_refunded", 300));
+    assert!(keys(&failed).contains(&"order.refund_failed:re_2".to_owned()));
+}
+
+#[test]
+fn a_cumulative_amount_counts_what_no_refund_explains() {
+    let sum = ("charge.refunded", charge(json!({ "amount_refunded": 1000 })));
+    let facts = all(&[paid(json!({})), sum]);
+    assert_eq!(order(&facts).status.as_str(), "refunded");
+    let notices = due(&facts);
+    assert_eq!((notices[1].key.as_str(), notices[1].wait), ("order.refunded:ch_1:1000", Some(Wait::RefundObject)));
+    let explained = and(facts, &all(&[refund("re_1", "failed", 1000)]));
+    assert_eq!(order(&explained).status.as_str(), "paid");
+    assert_eq!(keys(&explained), ["order.paid:pi_1", "order.refund_failed:re_1"]);
+}
+
+#[test]
+fn a_refund_waits_for_its_payment() {
+    let early = all(&[refund("re_1", "succeeded", 1000)]);
+    assert_eq!((order(&early).status.as_str(), order(&early).amount_refunded), ("pending", 0));
+    assert_eq!(order(&and(early, &all(&[paid(json!({}))]))).status.as_str(), "refunded");
+}
+
+#[test]
+fn more_back_than_came_in_needs_a_person() {
+    let facts = all(&[paid(json!({})), refund("re_1", "succeeded", 1001)]);
+    let order = order(&facts);
+    assert_eq!((order.status.as_str(), order.review_reasons.as_slice()), ("review", &["refund_above_payment"][..]));
+}
+
+#[test]
+fn a_dispute_ends_with_its_verdict() {
+    let payment = [paid(json!({})), ("charge.succeeded", charge(json!({})))];
+    let open = and(all(&payment), &all(&[dispute("needs_response")]));
+    assert_eq!(order(&open).status.as_str(), "disputed");
+    let lost = and(open, &all(&[dispute("lost")]));
+    assert_eq!((order(&lost).status.as_str(), order(&lost).amount_lost), ("lost", 1000));
+    let won = and(lost, &facts("charge.dispute.closed", 9, &dispute("won").1));
+    assert_eq!((order(&won).status.as_str(), order(&won).amount_lost), ("paid", 0));
+    let told = keys(&won);
+    assert_eq!(told[..3], ["order.dispute_closed:dp_1", "order.dispute_closed:dp_1:won", "order.disputed:dp_1"]);
+    let late = and(won, &facts("charge.dispute.updated", 20, &dispute("under_review").1));
+    assert_eq!(order(&late).status.as_str(), "paid");
+}
+
+#[test]
+fn a_warning_holds_until_the_money_is_gone() {
+    let warning = json!({ "id": "issfr_1", "charge": "ch_1" });
+    let payment = [paid(json!({})), ("charge.succeeded", charge(json!({})))];
+    let warned = and(all(&payment), &all(&[("radar.early_fraud_warning.created", warning)]));
+    assert_eq!(order(&warned).review_reasons, ["fraud_warning"]);
+    assert!(keys(&warned).contains(&"order.review:issfr_1:fraud_warning".to_owned()));
+    assert_eq!(order(&and(warned, &all(&[refund("re_1", "succeeded", 1000)]))).status.as_str(), "refunded");
+}
+
+#[test]
+fn a_review_is_over_when_it_is_approved() {
+    let review = |open: bool, reason: &str| json!({ "id": "prv_1", "charge": null, "payment_intent": "pi_1", "open": open, "reason": reason });
+    let opened = all(&[paid(json!({})), ("review.opened", review(true, "rule"))]);
+    assert_eq!(order(&opened).review_reasons, ["review_opened"]);
+    let approved = and(opened, &all(&[("review.closed", review(false, "approved"))]));
+    assert_eq!(order(&approved).status.as_str(), "paid");
+}

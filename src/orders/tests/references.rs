@@ -1,0 +1,114 @@
+//! The law's lines about what belongs together and what the shop expects, each by an example.
+
+use serde_json::{Value, json};
+
+use super::super::{Facts, Name};
+use super::objects::{and, invoice, paid, refund, session, shop, with};
+use super::{all, keys, order};
+
+#[test]
+fn labels_are_found_in_their_order() {
+    let reference = |changes: Value| order(&all(&[session("paid", changes)])).reference;
+    assert_eq!(reference(json!({ "client_reference_id": "user_1" })), "A");
+    assert_eq!(reference(json!({ "client_reference_id": "user_1", "metadata": {} })), "user_1");
+    assert_eq!(reference(json!({ "payment_link": "plink_1" })), "pi_1");
+    assert_eq!(reference(json!({ "payment_link": "plink_1", "client_reference_id": "B" })), "B");
+    assert_eq!(reference(json!({ "metadata": { "order_id": "bad\u{0}" } })), "pi_1");
+}
+
+#[test]
+fn two_labels_in_one_component_need_a_person() {
+    let events = [session("paid", json!({ "metadata": {}, "client_reference_id": "Z" }))];
+    let both = and(all(&events), &all(&[paid(json!({ "metadata": { "order_id": "B" } }))]));
+    let order = order(&both);
+    assert_eq!((order.reference.as_str(), order.review_reasons.as_slice()), ("B", &["conflicting_reference"][..]));
+}
+
+fn second(label: Value) -> (&'static str, Value) {
+    session("paid", with(json!({ "id": "cs_2", "payment_intent": "pi_2" }), label))
+}
+
+#[test]
+fn a_second_payment_needs_a_person_until_one_is_released_or_given_back() {
+    let both = all(&[session("paid", json!({})), second(json!({}))]);
+    assert_eq!(order(&both).review_reasons, ["double_payment"]);
+    assert_eq!(order(&both).releasable.iter().collect::<Vec<_>>(), ["double_payment:pi_1,pi_2"]);
+    assert!(keys(&both).contains(&"order.review:pi_2:double_payment".to_owned()));
+    let release =
+        json!({ "type": "release", "reference": "A", "sequence": 1, "released": ["double_payment:pi_1,pi_2"] });
+    let released = and(both.clone(), &shop(&release));
+    assert_eq!((order(&released).status.as_str(), order(&released).amount_paid), ("paid", 2000));
+    let third = session("paid", json!({ "id": "cs_3", "payment_intent": "pi_3" }));
+    assert_eq!(order(&and(released, &all(&[third]))).status.as_str(), "review");
+    assert_eq!(order(&and(both, &all(&[refund("re_1", "succeeded", 1000)]))).status.as_str(), "partially_refunded");
+}
+
+#[test]
+fn a_release_knows_a_payment_under_its_old_name() {
+    let nameless = json!({ "payment_intent": null, "id": "cs_0" });
+    let both = all(&[session("paid", nameless), second(json!({}))]);
+    let token = order(&both).releasable.into_iter().next().unwrap();
+    assert_eq!(token, "double_payment:cs_0,pi_2");
+    let release = shop(&json!({ "type": "release", "reference": "A", "sequence": 1, "released": [token] }));
+    let renamed = and(and(both, &release), &all(&[session("paid", json!({ "id": "cs_0", "payment_intent": "pi_9" }))]));
+    assert_eq!(order(&renamed).status.as_str(), "paid");
+}
+
+#[test]
+fn several_payments_may_be_expected() {
+    let both = all(&[session("paid", json!({})), second(json!({}))]);
+    let expects = |amount: i64| {
+        shop(&json!({ "type": "expectation", "reference": "A", "sequence": 1, "amount": amount, "currency": "eur",
+            "payments": "many" }))
+    };
+    assert_eq!(order(&and(both.clone(), &expects(2000))).status.as_str(), "paid");
+    assert_eq!(order(&and(both.clone(), &expects(2500))).status.as_str(), "partially_paid");
+    assert_eq!(order(&and(both, &expects(1500))).review_reasons, ["amount_mismatch"]);
+}
+
+#[test]
+fn a_shared_client_reference_is_told_as_such() {
+    let user = json!({ "metadata": {}, "client_reference_id": "user_1" });
+    let both = all(&[session("paid", user.clone()), second(user)]);
+    assert_eq!(order(&both).review_reasons, ["shared_reference"]);
+}
+
+#[test]
+fn the_shop_s_expectation_is_compared() {
+    let expects = |sequence: i64, amount: i64, currency: &str, compare: &str| {
+        shop(&json!({ "type": "expectation", "reference": "A", "sequence": sequence, "amount": amount,
+            "currency": currency, "compare": compare, "email": "shop@example.com" }))
+    };
+    let checkout = all(&[session("paid", json!({}))]);
+    let with = |expectation: Facts| order(&and(checkout.clone(), &expectation));
+    assert_eq!(with(expects(1, 1000, "eur", "total")).status.as_str(), "paid");
+    assert_eq!(with(expects(1, 1000, "eur", "total")).customer_email.as_deref(), Some("shop@example.com"));
+    assert_eq!(with(expects(1, 900, "eur", "subtotal")).status.as_str(), "paid");
+    let wrong = with(expects(1, 1200, "eur", "total"));
+    assert_eq!(wrong.releasable.iter().collect::<Vec<_>>(), ["amount_mismatch:pi_1=1000/1200"]);
+    assert_eq!(with(expects(1, 1000, "usd", "total")).review_reasons, ["currency_mismatch"]);
+    let mended = and(expects(2, 1000, "eur", "total"), &expects(1, 1200, "eur", "total"));
+    assert_eq!(with(mended).status.as_str(), "paid");
+    let ahead = expects(1, 1000, "eur", "total");
+    assert_eq!((order(&ahead).status.as_str(), order(&ahead).amount_expected), ("pending", Some(1000)));
+}
+
+#[test]
+fn sums_beyond_the_largest_number_stay_there() {
+    let huge = json!({ "amount": i64::MAX, "amount_received": i64::MAX });
+    let other =
+        json!({ "id": "pi_2", "amount": i64::MAX, "amount_received": i64::MAX, "metadata": { "order_id": "A" } });
+    let both = and(all(&[paid(with(huge, json!({ "metadata": { "order_id": "A" } })))]), &all(&[paid(other)]));
+    assert_eq!(order(&both).amount_paid, i64::MAX);
+}
+
+#[test]
+fn groups_are_named_by_the_best_id() {
+    let name = |events: &[(&str, Value)]| all(events).groups().remove(0).name;
+    let bare = json!({ "metadata": {}, "payment_intent": null });
+    assert_eq!(name(&[session("unpaid", bare)]), Name::Object("cs_1".to_owned()));
+    assert_eq!(name(&[session("unpaid", json!({ "metadata": {} }))]), Name::Object("pi_1".to_owned()));
+    assert_eq!(name(&[("invoice.created", invoice("draft", json!({})))]), Name::Object("in_1".to_owned()));
+    assert_eq!(name(&[session("unpaid", json!({}))]), Name::Label("A".to_owned()));
+    assert!(Facts::default().groups().is_empty());
+}
