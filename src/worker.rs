@@ -110,7 +110,7 @@ fn apply<'a>(
         match outcome {
             Outcome::Applied => {}
             Outcome::Held(why) => {
-                inbox::postpone(conn, token, event.id, 1, why).context("cannot postpone an event")?;
+                inbox::put_back(conn, token, event.id, 1, why).context("cannot postpone an event")?;
             }
             Outcome::Failed(why) if alone => give_up_or_postpone(conn, token, event, &why)?,
             Outcome::Failed(_) => left.push((*event, *facts)),

@@ -1,6 +1,7 @@
 //! `ringup config check`
 
-use crate::outbox::Templates;
+use crate::db;
+use crate::outbox::Outbox;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -12,7 +13,8 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Check => {
             let config = super::configuration()?;
-            Templates::load(config.mail.templates_dir.as_deref())?;
+            // The pool opens no connection by itself.
+            Outbox::new(db::pool(config.database_url.expose(), 1), &config.mail)?;
             println!("the configuration is usable");
             if config.api_token.is_none() {
                 println!("note: API_TOKEN is not set, so the API answers 401 to everyone");

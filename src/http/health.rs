@@ -18,7 +18,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let check = web::block(move || {
         let mut conn = pool.get().map_err(|_| "database")?;
         match db::is_writable(&mut conn) {
-            Ok(true) => db::check_schema(&mut conn).map_err(|_| "schema"),
+            Ok(true) => db::check_migrated(&mut conn).map_err(|_| "schema"),
             Ok(false) | Err(_) => Err("database"),
         }
     });

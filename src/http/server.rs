@@ -18,6 +18,7 @@ use actix_web::dev::AppConfig;
 use anyhow::Context;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 /// Bodies in memory at once, unverified ones included, in bytes.
@@ -92,8 +93,11 @@ impl Server {
         let work = worker::run(self.state.pool.clone(), self.settings.clone(), self.outbox, self.wake, stopped);
         let work = self.workers.then(|| actix_rt::spawn(work));
         let server = listen(self.listener, self.state)?;
-        started(Running { address, server: server.handle() });
+        let running = Running { address, server: server.handle() };
+        let stopping = actix_rt::spawn(stop_on_signal(running.clone()));
+        started(running);
         server.await.context("the HTTP server failed")?;
+        stopping.abort();
         let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
         stop.send_replace(true);
@@ -102,6 +106,18 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// SIGTERM and SIGINT alike let requests in hand finish; actix-web's own handling of SIGINT would cut them off.
+async fn stop_on_signal(running: Running) -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    log::info!("stopping: answering what is in hand");
+    running.stop().await;
+    Ok(())
 }
 
 fn listen(listener: TcpListener, state: State) -> anyhow::Result<actix_server::Server> {
@@ -121,6 +137,6 @@ fn listen(listener: TcpListener, state: State) -> anyhow::Result<actix_server::S
         })
         .and_then(http)
     };
-    let server = actix_server::Server::build().shutdown_timeout(DRAIN_SECONDS);
+    let server = actix_server::Server::build().disable_signals().shutdown_timeout(DRAIN_SECONDS);
     Ok(server.listen("ringup", listener, service)?.run())
 }

@@ -15,7 +15,7 @@
 
 mod store;
 
-pub use store::{ClaimedEvent, Conflict, NewEvent, claim, conflicts, mark_pending, postpone, put, settle};
+pub use store::{ClaimedEvent, Conflict, NewEvent, claim, conflicts, mark_pending, postpone, put, put_back, settle};
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -230,3 +230,16 @@ pub fn postpone(conn: &mut PgConnection, token: Uuid, id: i64, seconds: i32, why
     .bind::<Text, _>(why)
     .execute(conn)
 }
+
+/// Gives a claimed event back without counting the try, where `token` still holds it: someone else has its order.
+pub fn put_back(conn: &mut PgConnection, token: Uuid, id: i64, seconds: i32, why: &str) -> QueryResult<usize> {
+    sql_query(
+        "UPDATE pending SET lease = NULL, tries = tries - 1, next_at = now() + make_interval(secs => $3), last_error = $4 \
+         WHERE event = $1 AND lease = $2 AND tries > 0",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<diesel::sql_types::Uuid, _>(token)
+    .bind::<Integer, _>(seconds)
+    .bind::<Text, _>(why)
+    .execute(conn)
+}
