@@ -158,13 +158,13 @@ pub async fn run(
     tokio::join!(pending, messages);
 }
 
-async fn repeat<F>(mut stop: watch::Receiver<bool>, wake: Arc<Notify>, what: &str, step: impl Fn() -> F)
+async fn repeat<F>(mut stop: watch::Receiver<bool>, wake: Arc<Notify>, what: &str, work: impl Fn() -> F)
 where
     F: Future<Output = anyhow::Result<usize>>,
 {
     let mut failing = false;
     while !*stop.borrow() {
-        match step().await {
+        match work().await {
             Ok(0) => failing = false,
             Ok(_) => {
                 failing = false;

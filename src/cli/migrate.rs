@@ -9,7 +9,9 @@ pub fn run() -> anyhow::Result<()> {
     let url = vars.require("DATABASE_URL", "for example postgres://ringup@localhost/ringup");
     vars.finish()?;
     let applied = db::migrate(&url)?;
-    applied.iter().for_each(|name| println!("applied {name}"));
+    for name in &applied {
+        println!("applied {name}");
+    }
     if applied.is_empty() {
         println!("nothing to apply: the schema is up to date");
     }

@@ -239,7 +239,7 @@ fn mode(vars: &Vars) -> Mode {
     });
     match (mode, key) {
         (_, Some((false, false))) => {
-            vars.mistake("STRIPE_SECRET_KEY", "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…")
+            vars.mistake("STRIPE_SECRET_KEY", "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…");
         }
         (Mode::Live, Some((true, _))) => vars.mistake("STRIPE_SECRET_KEY", "is a test key, but STRIPE_MODE is live"),
         (Mode::Test, Some((_, true))) => vars.mistake("STRIPE_SECRET_KEY", "is a live key, but STRIPE_MODE is test"),

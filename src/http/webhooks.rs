@@ -31,7 +31,7 @@ pub async fn stripe(
         Err(error) => error.code,
     };
     state.metrics.received.get_or_create(&Received { source: "stripe", answer: label }).inc();
-    answer.map(|accepted| accepted.response())
+    answer.map(Accepted::response)
 }
 
 struct Accepted {

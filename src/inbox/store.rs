@@ -40,7 +40,7 @@ pub struct NewEvent {
 impl NewEvent {
     /// What tells duplicates apart.
     pub fn key(&self) -> (&str, &str, &str) {
-        (&self.source[..], &self.account, &self.event_id)
+        (self.source, &self.account, &self.event_id)
     }
 
     fn crc(&self) -> i64 {

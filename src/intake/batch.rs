@@ -60,9 +60,9 @@ fn is_broken(error: &Error) -> bool {
     match error {
         Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction, _)
         | Error::BrokenTransactionManager
-        | Error::RollbackErrorOnCommit { .. } => true,
+        | Error::RollbackErrorOnCommit { .. }
         // libpq reports a cut connection without an SQLSTATE.
-        Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => true,
+        | Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => true,
         Error::DatabaseError(DatabaseErrorKind::Unknown, info) => {
             let text = info.message();
             [

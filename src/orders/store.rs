@@ -38,7 +38,10 @@ struct ReferenceRow {
     order_id: Uuid,
 }
 
-fn unzip(references: &[&Scoped]) -> (Vec<String>, Vec<&'static str>, Vec<String>, Vec<bool>, Vec<&'static str>) {
+/// The columns of references: value, kind, account, livemode, source.
+type Columns = (Vec<String>, Vec<&'static str>, Vec<String>, Vec<bool>, Vec<&'static str>);
+
+fn unzip(references: &[&Scoped]) -> Columns {
     let values = references.iter().map(|r| r.reference.value.clone()).collect();
     let kinds = references.iter().map(|r| r.reference.kind.as_str()).collect();
     let accounts = references.iter().map(|r| r.scope.account.clone()).collect();

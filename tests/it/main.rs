@@ -1,5 +1,5 @@
 //! The integration tests, one binary: each file is a room's, `support` is theirs together.
-#![allow(clippy::unwrap_used, clippy::must_use_candidate, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::must_use_candidate, clippy::cast_possible_wrap, missing_docs)]
 
 mod answers;
 mod checkout;

@@ -138,11 +138,6 @@ impl Receiver {
         files.filter(|path| path.extension().is_some_and(|extension| extension == "eml")).collect()
     }
 
-    /// Stops it, and waits until it has ended.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
     fn end(&mut self) {
         if let Some(thread) = self.thread.take() {
             let running = self.running.clone();
