@@ -58,11 +58,15 @@ fn commit_halves(conn: &mut PgConnection, settings: &Settings, batch: &[&Submiss
 /// An error after which the connection's state is unknown, or the server takes no writes at all.
 fn is_broken(error: &Error) -> bool {
     match error {
-        Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction, _)
+        Error::DatabaseError(
+            DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::ReadOnlyTransaction
+            | DatabaseErrorKind::UnableToSendCommand,
+            _,
+        )
         | Error::BrokenTransactionManager
-        | Error::RollbackErrorOnCommit { .. }
-        // libpq reports a cut connection without an SQLSTATE.
-        | Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => true,
+        | Error::RollbackErrorOnCommit { .. } => true,
+        // libpq reports a cut connection without an SQLSTATE: only its words tell.
         Error::DatabaseError(DatabaseErrorKind::Unknown, info) => {
             let text = info.message();
             [

@@ -3,7 +3,7 @@
 use crate::support::postgres::TestDb;
 use crate::support::server::texts;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Rooms from the lowest up; a room imports rooms below it, none beside it.
 const FLOORS: [&[&str]; 11] = [
