@@ -1,6 +1,6 @@
 //! What the outside reaches over HTTP: the receivers of webhooks, the API, health and metrics.
 //!
-//! All routes stand in one table ([`routes`]). A handler reads, checks and hands over; what it does to the database it
+//! All routes stand in one table (`routes.rs`). A handler reads, checks and hands over; what it does to the database it
 //! does through a room below. `actix_web` is named in this room alone.
 
 mod api;

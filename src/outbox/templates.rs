@@ -12,7 +12,7 @@
 //! A file of the same name under `TEMPLATES_DIR` takes the built-in one's place, and a folder there with all of a
 //! notice's files adds a language. MJML is compiled once, with the placeholders still in it.
 //!
-//! A notice becomes a customer's mail by its row in [`MAILS`] and its files. No other line changes.
+//! A notice becomes a customer's mail by its row in `MAILS` and its files. No other line changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
