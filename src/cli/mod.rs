@@ -41,6 +41,9 @@ enum Command {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
+    // Tests of crashes name the points at which to stop; a build for use has none.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     let command = Cli::parse().command;
     crate::logging::start(&Logging::from_env());
     run_command(&command).unwrap_or_else(|error| {

@@ -5,6 +5,7 @@ mod answers;
 mod checkout;
 mod crowd;
 mod dev;
+mod faults;
 mod house;
 mod outbox;
 mod recordings;
