@@ -200,6 +200,9 @@ fn database_url(vars: &Vars) -> Secret {
 fn stripe(vars: &Vars) -> Stripe {
     const KEY: &str = "STRIPE_WEBHOOK_SECRET";
     vars.require(KEY, "`stripe listen --print-secret` or the dashboard shows it (whsec_…)");
+    if vars.get(KEY).is_some_and(|value| value.contains(['\n', '\r'])) {
+        vars.mistake(KEY, "contains a line break");
+    }
     let secrets = vars.list(KEY);
     for (n, secret) in secrets.iter().enumerate() {
         let rest = secret.strip_prefix("whsec_");

@@ -18,6 +18,8 @@ const MAX_BYTES: usize = 8 << 20;
 const STUCK: Duration = Duration::from_secs(2);
 /// So many stuck writers may wait for their database; more would not help it.
 pub(super) const MAX_ABANDONED: usize = 3;
+/// How long a stopping process waits for writers that are stuck.
+const LAST_WORDS: Duration = Duration::from_secs(8);
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -99,7 +101,14 @@ fn spawn_writer(shared: &Arc<Shared>, generation: u64) {
 /// Replaces a stuck writer; ends with the current one.
 fn watch(shared: &Arc<Shared>) {
     let mut ended = shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut closing_since = None;
     while !*ended {
+        if shared.closing.load(Ordering::SeqCst)
+            && closing_since.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS
+        {
+            log::error!("the writer is still stuck in the database; what it holds was answered 503");
+            return;
+        }
         (ended, _) = shared.end.wait_timeout(ended, WATCH).unwrap_or_else(PoisonError::into_inner);
         let busy_since = shared.busy_since.load(Ordering::SeqCst);
         let stuck =
