@@ -12,8 +12,8 @@ use anyhow::Context;
 use diesel::Connection;
 use diesel::pg::PgConnection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -138,20 +138,45 @@ fn give_up_or_postpone(conn: &mut PgConnection, token: Uuid, event: &ClaimedEven
     Ok(())
 }
 
+/// Whether the loops go round.
+#[derive(Clone, Debug)]
+pub struct Heartbeat(Arc<[Mutex<Instant>; 2]>);
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self(Arc::new([Mutex::new(now), Mutex::new(now)]))
+    }
+}
+
+impl Heartbeat {
+    fn beat(&self, of: usize) {
+        *self.0[of].lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// No loop has stood still for longer than `limit`.
+    pub fn is_alive(&self, limit: Duration) -> bool {
+        self.0.iter().all(|last| last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() <= limit)
+    }
+}
+
 /// The loops; they end when `stop` turns true, after the step in hand.
 pub async fn run(
+    heartbeat: Heartbeat,
     pool: DbPool,
     settings: Settings,
     outbox: Arc<Outbox>,
     wake: Arc<Notify>,
     stop: watch::Receiver<bool>,
 ) {
-    let (pending_stop, outbox_wake) = (stop.clone(), Arc::clone(&wake));
+    let (pending_stop, outbox_wake, other) = (stop.clone(), Arc::clone(&wake), heartbeat.clone());
     let pending = repeat(pending_stop, wake, "pending events", move || {
+        heartbeat.beat(0);
         let (pool, settings) = (pool.clone(), settings.clone());
         async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &settings)).await? }
     });
     let messages = repeat(stop, outbox_wake, "messages", move || {
+        other.beat(1);
         let outbox = Arc::clone(&outbox);
         async move { outbox::run_once(&outbox).await }
     });

@@ -2,6 +2,7 @@
 
 use crate::orders::Settings;
 use crate::outbox::Outbox;
+use crate::worker::Heartbeat;
 use crate::{db, worker};
 use anyhow::Context;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ pub fn run() -> anyhow::Result<()> {
     let settings = Settings::new(&config.orders);
     tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(async {
         let (stop, stopped) = watch::channel(false);
-        let work = tokio::spawn(worker::run(pool, settings, outbox, Arc::new(Notify::new()), stopped));
+        let work =
+            tokio::spawn(worker::run(Heartbeat::default(), pool, settings, outbox, Arc::new(Notify::new()), stopped));
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         log::info!("working");
         tokio::select! {

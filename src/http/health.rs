@@ -7,12 +7,15 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 use std::time::Duration;
 
+/// A worker's round takes a second, or as long as a delivery and the database may; after this beside them it is stuck.
+const WORKERS_LIMIT: Duration = Duration::from_secs(30);
+
 /// The process answers.
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// Database, schema and writer are ready for events; 503 with what is not.
+/// Database, schema, writer and workers are ready for events; 503 with what is not.
 pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let pool = state.pool.clone();
     let check = web::block(move || {
@@ -22,8 +25,11 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
             Ok(false) | Err(_) => Err("database"),
         }
     });
+    let limit = WORKERS_LIMIT + state.config.mail.deadline;
+    let workers = state.heartbeat.as_ref().is_none_or(|heartbeat| heartbeat.is_alive(limit));
     let failing = match tokio::time::timeout(Duration::from_secs(2), check).await {
         Ok(Ok(Ok(()))) if state.intake.is_stuck() => Some("writer"),
+        Ok(Ok(Ok(()))) if !workers => Some("workers"),
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(what))) => Some(what),
         Ok(Err(_)) | Err(_) => Some("database"),

@@ -20,6 +20,7 @@ use crate::db::DbPool;
 use crate::intake::{Budget, Intake};
 use crate::metrics::Metrics;
 use crate::orders::Labelling;
+use crate::worker::Heartbeat;
 
 /// What handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -30,4 +31,6 @@ pub struct State {
     intake: Intake,
     budget: Budget,
     metrics: Metrics,
+    /// Of the workers in this process, if it has any.
+    heartbeat: Option<Heartbeat>,
 }

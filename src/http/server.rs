@@ -8,7 +8,7 @@ use crate::intake::{Budget, Intake, Writer};
 use crate::metrics::Metrics;
 use crate::orders::Settings;
 use crate::outbox::Outbox;
-use crate::worker;
+use crate::worker::{self, Heartbeat};
 use actix_http::HttpService;
 use actix_rt::net::TcpStream;
 use actix_server::ServerHandle;
@@ -76,6 +76,7 @@ impl Server {
             intake,
             budget: Budget::new(IN_FLIGHT),
             metrics: Metrics::default(),
+            heartbeat: workers.then(Heartbeat::default),
         };
         Ok(Self { listener, state, writer, settings, outbox, wake, workers })
     }
@@ -90,7 +91,9 @@ impl Server {
     pub async fn run(self, started: impl FnOnce(Running)) -> anyhow::Result<()> {
         let address = self.address()?;
         let (stop, stopped) = watch::channel(false);
-        let work = worker::run(self.state.pool.clone(), self.settings.clone(), self.outbox, self.wake, stopped);
+        let heartbeat = self.state.heartbeat.clone().unwrap_or_default();
+        let work =
+            worker::run(heartbeat, self.state.pool.clone(), self.settings.clone(), self.outbox, self.wake, stopped);
         let work = self.workers.then(|| actix_rt::spawn(work));
         let server = listen(self.listener, self.state)?;
         let running = Running { address, server: server.handle() };
