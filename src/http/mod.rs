@@ -9,6 +9,7 @@ mod body;
 mod deadline;
 mod error;
 mod health;
+mod mismatch;
 mod routes;
 mod server;
 mod webhooks;
@@ -31,6 +32,7 @@ pub struct State {
     intake: Intake,
     budget: Budget,
     metrics: Metrics,
+    mismatches: std::sync::Arc<mismatch::Mismatches>,
     /// Of the workers in this process, if it has any.
     heartbeat: Option<Heartbeat>,
 }

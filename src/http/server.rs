@@ -76,6 +76,7 @@ impl Server {
             intake,
             budget: Budget::new(IN_FLIGHT),
             metrics: Metrics::default(),
+            mismatches: Arc::default(),
             heartbeat: workers.then(Heartbeat::default),
         };
         Ok(Self { listener, state, writer, settings, outbox, wake, workers })

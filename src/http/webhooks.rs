@@ -135,8 +135,12 @@ fn key(id: &str) -> String {
 /// Where the event stands, why, and its facts. A panic here leaves it to the workers.
 fn judge(event: &Event<'_>, state: &State) -> (inbox::State, Option<String>, Option<Facts>) {
     if let Some(reason) = unwelcome(event, state) {
+        if state.mismatches.mismatch(Utc::now().timestamp()) {
+            log::error!(reason = reason; "for 10 minutes all events were of another mode or account; check STRIPE_MODE, STRIPE_ACCOUNTS and the endpoint");
+        }
         return (inbox::State::Ignored, Some(reason.to_owned()), None);
     }
+    state.mismatches.welcome();
     if storable_id(&event.id).is_err() || event.account.as_deref().is_some_and(|account| storable_id(account).is_err())
     {
         return (inbox::State::Quarantined, Some("id: not a usable identifier".to_owned()), None);
