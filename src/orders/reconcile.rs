@@ -44,15 +44,27 @@ pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[Incom
     refer(conn, &mut sets, &mut outcomes)?;
     let locked = lock(conn, &mut sets, &mut outcomes)?;
 
-    let mut all = Plan::default();
-    for set in sets.iter().filter(|set| set.held.is_none()) {
-        match compute(set, incoming, &locked, settings) {
-            Ok(plan) => all.extend(plan),
-            Err(why) => set.members.iter().for_each(|n| outcomes[*n] = Outcome::Failed(why.clone())),
+    let (mut all, mut unwritten) = (Plan::default(), Vec::new());
+    for set in &sets {
+        match set.held.is_none().then(|| compute(set, incoming, &locked, settings)) {
+            None => unwritten.push(set),
+            Some(Ok(plan)) => all.extend(plan),
+            Some(Err(why)) => {
+                set.members.iter().for_each(|n| outcomes[*n] = Outcome::Failed(why.clone()));
+                unwritten.push(set);
+            }
         }
     }
+    forget(conn, &unwritten)?;
     write(conn, all)?;
     Ok(outcomes)
+}
+
+/// No reference is committed without its order's row: such an order could not be locked, so whoever read the reference
+/// would not notice that it moved meanwhile.
+fn forget(conn: &mut PgConnection, unwritten: &[&Set]) -> QueryResult<()> {
+    let homes: Vec<Uuid> = unwritten.iter().filter(|set| set.fresh).map(|set| set.home).collect();
+    if homes.is_empty() { Ok(()) } else { store::forget(conn, &homes) }
 }
 
 /// Incoming facts that share references, with the orders which those name.
@@ -61,6 +73,8 @@ struct Set {
     references: BTreeSet<Scoped>,
     named: HashMap<Scoped, Uuid>,
     home: Uuid,
+    /// `home` is an order that is not there yet.
+    fresh: bool,
     held: Option<&'static str>,
 }
 
@@ -101,6 +115,7 @@ fn resolve(conn: &mut PgConnection, incoming: &[Incoming<'_>]) -> QueryResult<Ve
             references: BTreeSet::new(),
             named: HashMap::new(),
             home: Uuid::now_v7(),
+            fresh: true,
             held: None,
         });
         set.members.push(n);
@@ -108,7 +123,9 @@ fn resolve(conn: &mut PgConnection, incoming: &[Incoming<'_>]) -> QueryResult<Ve
         set.references.extend(own);
     }
     for set in sets.values_mut() {
-        set.home = set.orders().first().copied().unwrap_or(set.home);
+        if let Some(first) = set.orders().first() {
+            (set.home, set.fresh) = (*first, false);
+        }
     }
     Ok(sets.into_values().collect())
 }

@@ -83,6 +83,14 @@ pub fn refer(conn: &mut PgConnection, references: &[(&Scoped, Uuid)]) -> QueryRe
     .execute(conn)
 }
 
+/// Takes back the references that this transaction gave to orders which it does not write.
+pub fn forget(conn: &mut PgConnection, orders: &[Uuid]) -> QueryResult<()> {
+    sql_query("DELETE FROM order_references WHERE order_id = ANY($1)")
+        .bind::<Array<diesel::sql_types::Uuid>, _>(orders)
+        .execute(conn)
+        .map(drop)
+}
+
 /// A reference that leaves one order for another; the rows of both are locked.
 #[derive(Clone, Debug)]
 pub struct Move {

@@ -8,6 +8,7 @@ mod crowd;
 mod dev;
 mod faults;
 mod house;
+mod law;
 mod outbox;
 mod recordings;
 mod support;

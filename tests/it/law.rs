@@ -1,0 +1,284 @@
+//! The order law through a real Postgres: whatever the sequence, the duplicates, the batches, the writers and the
+//! workers, the rows are those of one fold over the set of events, and each message that is owed is queued once.
+
+use crate::support::postgres::TestDb;
+use crate::support::server::texts;
+use chrono::Utc;
+use diesel::PgConnection;
+use diesel::connection::SimpleConnection;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{RngExt, SeedableRng};
+use ringup::db;
+use ringup::inbox::{self, NewEvent};
+use ringup::intake::{Answer, Budget, Intake, Submission};
+use ringup::orders::{Facts, Order, Settings, Taken, due, take};
+use ringup::source::stripe;
+use ringup::{outbox, worker};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Cases in one run; each is a shop of its own.
+const CASES: u64 = 220;
+
+/// One shop's events: a few payments whose objects share ids and references, told in any of their states.
+fn world(rng: &mut StdRng) -> Vec<Value> {
+    let mut events = Vec::new();
+    for n in 0..rng.random_range(1..=3) {
+        let attempt = Attempt::draw(rng, n);
+        attempt.tell(rng, &mut events);
+    }
+    events
+}
+
+struct Attempt {
+    n: u32,
+    amount: i64,
+    /// Metadata of the payment intent and of the session, and the session's client reference.
+    labels: [Option<&'static str>; 3],
+    invoice: bool,
+}
+
+impl Attempt {
+    fn draw(rng: &mut StdRng, n: u32) -> Self {
+        let mut label = || *[None, None, Some("A"), Some("A"), Some("B")].choose(rng).unwrap();
+        let labels = [label(), label(), label()];
+        Self { n, amount: rng.random_range(1..5) * 100, labels, invoice: rng.random_bool(0.3) }
+    }
+
+    fn metadata(label: Option<&str>) -> Value {
+        label.map_or(json!({}), |label| json!({ "order_id": label }))
+    }
+
+    fn intent(&self, status: &str) -> Value {
+        let received = if status == "succeeded" { self.amount } else { 0 };
+        json!({ "id": format!("pi_{}", self.n), "object": "payment_intent", "amount": self.amount, "amount_received": received, "currency": "eur",
+                "status": status, "latest_charge": format!("ch_{}", self.n), "metadata": Self::metadata(self.labels[0]) })
+    }
+
+    fn charge(&self, refunded: i64) -> Value {
+        json!({ "id": format!("ch_{}", self.n), "object": "charge", "amount": self.amount, "amount_captured": self.amount, "amount_refunded": refunded,
+                "captured": true, "paid": true, "status": "succeeded", "currency": "eur", "payment_intent": format!("pi_{}", self.n),
+                "billing_details": { "email": format!("payer{}@example.com", self.n) }, "metadata": {} })
+    }
+
+    fn session(&self, status: &str, payment_status: &str) -> Value {
+        json!({ "id": format!("cs_{}", self.n), "object": "checkout.session", "mode": "payment", "amount_total": self.amount, "currency": "eur",
+                "status": status, "payment_status": payment_status, "payment_intent": format!("pi_{}", self.n), "payment_link": null,
+                "client_reference_id": self.labels[2], "metadata": Self::metadata(self.labels[1]),
+                "customer_details": { "email": "buyer@example.com", "name": "Buyer" } })
+    }
+
+    fn refund(&self, part: i64, status: &str) -> Value {
+        json!({ "id": format!("re_{}_{part}", self.n), "object": "refund", "amount": part * 50, "currency": "eur", "status": status,
+                "charge": format!("ch_{}", self.n), "payment_intent": format!("pi_{}", self.n), "metadata": {} })
+    }
+
+    fn tell(&self, rng: &mut StdRng, events: &mut Vec<Value>) {
+        let mut add = |kind: &str, object: Value| events.push(json!({ "type": kind, "data": { "object": object } }));
+        add("payment_intent.created", self.intent("requires_payment_method"));
+        if rng.random_bool(0.8) {
+            add("payment_intent.succeeded", self.intent("succeeded"));
+            add("charge.succeeded", self.charge(0));
+        }
+        if rng.random_bool(0.7) {
+            let paid = if rng.random_bool(0.8) { "paid" } else { "unpaid" };
+            add("checkout.session.completed", self.session("complete", paid));
+        }
+        for part in 1..=rng.random_range(0..=2) {
+            add("refund.created", self.refund(part, "pending"));
+            add("refund.updated", self.refund(part, ["succeeded", "failed"].choose(rng).unwrap()));
+        }
+        if self.invoice {
+            let (invoice, intent) = (format!("in_{}", self.n), format!("pi_{}", self.n));
+            add(
+                "invoice.paid",
+                json!({ "id": invoice, "object": "invoice", "status": "paid", "amount_paid": self.amount, "amount_due": self.amount,
+                "total": self.amount, "currency": "eur", "customer_email": "invoiced@example.com", "billing_reason": "manual", "metadata": {} }),
+            );
+            add(
+                "invoice_payment.paid",
+                json!({ "id": format!("inpay_{}", self.n), "object": "invoice_payment", "invoice": invoice, "status": "paid",
+                "amount_paid": self.amount, "currency": "eur", "payment": { "type": "payment_intent", "payment_intent": intent } }),
+            );
+        }
+    }
+}
+
+/// The bodies of one case, with ids and times of their own; some times are equal, some inverted.
+fn bodies(rng: &mut StdRng, case: u64) -> Vec<String> {
+    let mut events = world(rng);
+    for (n, event) in events.iter_mut().enumerate() {
+        event["id"] = json!(format!("evt_{case}_{n}"));
+        event["object"] = json!("event");
+        event["created"] = json!(1_700_000_000 + rng.random_range(0..4));
+        event["livemode"] = json!(false);
+        event["account"] = json!(account(case));
+    }
+    events.iter().map(Value::to_string).collect()
+}
+
+fn account(case: u64) -> String {
+    format!("acct_{case}")
+}
+
+fn facts(body: &str, settings: &Settings) -> Facts {
+    match take(&stripe::parse(body.as_bytes()).unwrap(), &settings.labelling) {
+        Taken::Facts(facts) => facts,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+fn submission(body: &str, settings: &Settings, budget: &Budget) -> Submission {
+    let event = stripe::parse(body.as_bytes()).unwrap();
+    let new = NewEvent {
+        source: "stripe",
+        account: event.account.as_deref().unwrap().to_owned(),
+        event_id: event.id.clone().into_owned(),
+        livemode: event.livemode,
+        event_type: event.kind.clone().into_owned(),
+        api_version: None,
+        created: event.created,
+        object_id: event.object_id().map(std::borrow::Cow::into_owned),
+        state: inbox::State::Processed,
+        reason: None,
+        received_at: Utc::now(),
+        body: body.as_bytes().to_vec(),
+    };
+    Submission { event: new, facts: Some(facts(body, settings)), permit: budget.reserve(body.len()).unwrap() }
+}
+
+/// Three clients at two instances, and a worker beside them, until nothing is left.
+fn deliver_all(db: &TestDb, settings: &Settings, deliveries: &[String]) {
+    let url = db.url();
+    let instances = [Intake::new(&url, settings.clone(), || ()), Intake::new(&url, settings.clone(), || ())];
+    let (pool, budget) = (db::pool(&url, 3), Budget::new(64 << 20));
+    std::thread::scope(|scope| {
+        for (n, share) in deliveries.chunks(deliveries.len().div_ceil(3)).enumerate() {
+            let (intake, budget) = (&instances[n % 2].0, &budget);
+            scope.spawn(move || {
+                for batch in share.chunks(40) {
+                    let answers: Vec<_> =
+                        batch.iter().map(|body| intake.submit(submission(body, settings, budget)).unwrap()).collect();
+                    for answer in answers {
+                        assert_ne!(answer.blocking_recv().unwrap(), Answer::Unavailable);
+                    }
+                }
+            });
+        }
+        scope.spawn(|| (0..8).map(|_| worker::apply_pending(&pool, settings).unwrap()).sum::<usize>());
+    });
+    let mut conn = db.conn();
+    while !texts(&mut conn, "SELECT event::text AS text FROM pending LIMIT 1").is_empty() {
+        conn.batch_execute("UPDATE pending SET next_at = now()").unwrap();
+        worker::apply_pending(&pool, settings).unwrap();
+    }
+    instances.into_iter().for_each(|(_, writer)| writer.stop());
+}
+
+/// What the rows of a case should be: a fold over the set of its events.
+fn expected(bodies: &[String], settings: &Settings) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
+    let mut pool = Facts::default();
+    bodies.iter().for_each(|body| pool.merge(&facts(body, settings)));
+    let (mut rows, mut owed) = (BTreeMap::new(), Vec::new());
+    for group in pool.groups() {
+        let order = Order::derive(&group.name, &group.facts);
+        if order.customer_email.is_some() {
+            let mails = due(&group.facts).into_iter().filter(|notice| outbox::customer_mail(notice.kind));
+            owed.extend(mails.map(|notice| std::iter::once(notice.key).chain(notice.also).collect()));
+        }
+        let row = json!([
+            order.status.as_str(),
+            order.money_status.as_str(),
+            order.review_reasons,
+            order.amount_paid,
+            order.amount_refunded,
+            order.customer_email,
+            serde_json::to_value(&group.facts).unwrap()
+        ]);
+        rows.insert(order.reference.clone(), row);
+    }
+    (rows, owed)
+}
+
+fn stored(conn: &mut PgConnection, case: u64) -> BTreeMap<String, Value> {
+    let query = format!(
+        "SELECT json_build_array(reference, json_build_array(status, money_status, review_reasons, amount_paid, amount_refunded, customer_email, facts::json))::text AS text \
+         FROM orders WHERE account = '{}' AND merged_into IS NULL",
+        account(case)
+    );
+    let rows = texts(conn, &query).into_iter().map(|text| serde_json::from_str::<Value>(&text.unwrap()).unwrap());
+    let rows: Vec<_> = rows.map(|row| (row[0].as_str().unwrap().to_owned(), row[1].clone())).collect();
+    let unique: BTreeMap<_, _> = rows.iter().cloned().collect();
+    assert_eq!(unique.len(), rows.len(), "case {case}: two orders of one name");
+    unique
+}
+
+fn check(conn: &mut PgConnection, case: u64, bodies: &[String], settings: &Settings) {
+    let (rows, owed) = expected(bodies, settings);
+    let stored = stored(conn, case);
+    if stored != rows {
+        for (whose, rows) in [("stored", &stored), ("expected", &rows)] {
+            for (name, row) in rows {
+                let ids: Vec<_> =
+                    row[6].as_object().unwrap().values().flat_map(|of| of.as_object().unwrap().keys()).collect();
+                eprintln!("{whose} {name}: {} {} {ids:?}", row[0], row[5]);
+            }
+        }
+        for query in [
+            "SELECT concat_ws(' ', 'ref', kind, value, order_id) AS text FROM order_references WHERE account = '{}' ORDER BY value",
+            "SELECT concat_ws(' ', 'order', id, reference, status, version, moved, merged_into) AS text FROM orders WHERE account = '{}'",
+            "SELECT concat_ws(' ', 'event', id, event_id, type, object_id, state, reason) AS text FROM events WHERE account = '{}' ORDER BY id",
+        ] {
+            texts(conn, &query.replace("{}", &account(case)))
+                .into_iter()
+                .flatten()
+                .for_each(|line| eprintln!("{line}"));
+        }
+    }
+    assert_eq!(stored.keys().collect::<Vec<_>>(), rows.keys().collect::<Vec<_>>(), "case {case}");
+    assert_eq!(stored, rows, "case {case}");
+
+    let account = account(case);
+    let astray = format!(
+        "SELECT r.value AS text FROM order_references r LEFT JOIN orders o ON o.id = r.order_id \
+         WHERE r.account = '{account}' AND (o.id IS NULL OR o.merged_into IS NOT NULL)"
+    );
+    assert_eq!(texts(conn, &astray), [], "case {case}: references that name no order");
+
+    let queued = format!(
+        "SELECT dedupe_key AS text FROM outbox WHERE order_id IN (SELECT id FROM orders WHERE account = '{account}') AND state = 'queued' ORDER BY 1"
+    );
+    let queued: Vec<String> = texts(conn, &queued).into_iter().map(Option::unwrap).collect();
+    for names in &owed {
+        let under: Vec<_> = queued.iter().filter(|key| names.contains(*key)).collect();
+        assert_eq!(under.len(), 1, "case {case}: {names:?} of {queued:?}");
+    }
+    assert_eq!(queued.len(), owed.len(), "case {case}: queued {queued:?}, owed {owed:?}");
+    let homeless = format!(
+        "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id WHERE o.account = '{account}' AND o.merged_into IS NOT NULL AND m.state = 'queued'"
+    );
+    assert_eq!(texts(conn, &homeless), [], "case {case}: messages of orders that are gone");
+}
+
+#[test]
+fn rows_and_messages_are_those_of_one_fold_however_the_events_came() {
+    let db = TestDb::new();
+    let settings = Settings { grace_seconds: 60, ..Settings::default() };
+    let mut rng = StdRng::seed_from_u64(20_261_123);
+    let cases: Vec<Vec<String>> = (0..CASES).map(|case| bodies(&mut rng, case)).collect();
+    for (case, bodies) in (0..).zip(&cases) {
+        let bodies: Vec<String> = bodies.iter().map(|body| renamed(body, case)).collect();
+        let mut deliveries = [&bodies[..], &bodies[..]].concat();
+        deliveries.shuffle(&mut rng);
+        deliver_all(&db, &settings, &deliveries);
+        check(&mut db.conn(), case, &bodies, &settings);
+    }
+}
+
+/// Gives the objects of a case ids that no other case has, as Stripe's are.
+fn renamed(body: &str, case: u64) -> String {
+    ["pi_", "ch_", "cs_", "re_", "in_", "inpay_"]
+        .iter()
+        .fold(body.to_owned(), |body, prefix| body.replace(&format!("\"{prefix}"), &format!("\"{prefix}c{case}x")))
+}
