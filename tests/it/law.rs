@@ -173,13 +173,17 @@ fn deliver_all(db: &TestDb, settings: &Settings, deliveries: &[String]) {
         conn.batch_execute("UPDATE pending SET next_at = now()").unwrap();
         worker::apply_pending(&pool, settings).unwrap();
     }
-    instances.into_iter().for_each(|(_, writer)| writer.stop());
+    for (_, writer) in instances {
+        writer.stop();
+    }
 }
 
 /// What the rows of a case should be: a fold over the set of its events.
 fn expected(bodies: &[String], settings: &Settings) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
     let mut pool = Facts::default();
-    bodies.iter().for_each(|body| pool.merge(&facts(body, settings)));
+    for body in bodies {
+        pool.merge(&facts(body, settings));
+    }
     let (mut rows, mut owed) = (BTreeMap::new(), Vec::new());
     for group in pool.groups() {
         let order = Order::derive(&group.name, &group.facts);
