@@ -5,52 +5,65 @@
 //! so that the same fact owes the same message however and wherever it arrives.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The notices there are. Their names are stable: subscriptions and dedupe keys use them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Kind {
     /// Money arrived.
-    #[serde(rename = "order.paid")]
     OrderPaid,
     /// A paid order that was told under Stripe's id got the shop's reference.
-    #[serde(rename = "order.identified")]
     OrderIdentified,
     /// A subscription's renewal was paid.
-    #[serde(rename = "order.renewed")]
     OrderRenewed,
     /// All that was paid has been given back.
-    #[serde(rename = "order.refunded")]
     OrderRefunded,
     /// One refund succeeded and left something paid.
-    #[serde(rename = "order.partially_refunded")]
     OrderPartiallyRefunded,
     /// A refund did not reach the customer.
-    #[serde(rename = "order.refund_failed")]
     OrderRefundFailed,
     /// A payment failed for now.
-    #[serde(rename = "order.payment_failed")]
     OrderPaymentFailed,
     /// The checkout is complete, the money is on its way.
-    #[serde(rename = "order.awaiting_funds")]
     OrderAwaitingFunds,
     /// The customer disputes the payment.
-    #[serde(rename = "order.disputed")]
     OrderDisputed,
     /// A dispute has its verdict.
-    #[serde(rename = "order.dispute_closed")]
     OrderDisputeClosed,
     /// The payment was canceled before any money moved.
-    #[serde(rename = "order.canceled")]
     OrderCanceled,
     /// A person must look.
-    #[serde(rename = "order.review")]
     OrderReview,
+    /// What GitHub told: its event and, where there is one, the action, such as `workflow_run.completed`.
+    GitHub(Box<str>),
 }
 
+/// No notice has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no notice is called {0:?}")]
+pub struct UnknownNotice(pub String);
+
 impl Kind {
-    /// The stable name, such as `order.paid`.
-    pub fn name(self) -> &'static str {
-        match self {
+    /// All that orders can owe.
+    pub const OF_ORDERS: [Self; 12] = [
+        Self::OrderPaid,
+        Self::OrderIdentified,
+        Self::OrderRenewed,
+        Self::OrderRefunded,
+        Self::OrderPartiallyRefunded,
+        Self::OrderRefundFailed,
+        Self::OrderPaymentFailed,
+        Self::OrderAwaitingFunds,
+        Self::OrderDisputed,
+        Self::OrderDisputeClosed,
+        Self::OrderCanceled,
+        Self::OrderReview,
+    ];
+
+    /// The stable name, such as `order.paid` or `github.push`.
+    pub fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::OrderPaid => "order.paid",
             Self::OrderIdentified => "order.identified",
             Self::OrderRenewed => "order.renewed",
@@ -63,7 +76,25 @@ impl Kind {
             Self::OrderDisputeClosed => "order.dispute_closed",
             Self::OrderCanceled => "order.canceled",
             Self::OrderReview => "order.review",
+            Self::GitHub(what) => return Cow::Owned(format!("github.{what}")),
+        })
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.name().into_owned()
+    }
+}
+
+impl TryFrom<String> for Kind {
+    type Error = UnknownNotice;
+
+    fn try_from(name: String) -> Result<Self, UnknownNotice> {
+        if let Some(what) = name.strip_prefix("github.").filter(|what| !what.is_empty()) {
+            return Ok(Self::GitHub(what.into()));
         }
+        Self::OF_ORDERS.into_iter().find(|kind| kind.name() == name).ok_or(UnknownNotice(name))
     }
 }
 

@@ -44,7 +44,7 @@ enum Command {
 pub fn run(args: &Args) -> ExitCode {
     let done = match &args.command {
         Command::Check { dir } => check(dir.as_deref()),
-        Command::Preview { notice, locale, html, dir } => preview(*notice, locale.as_deref(), *html, dir.as_deref()),
+        Command::Preview { notice, locale, html, dir } => preview(notice, locale.as_deref(), *html, dir.as_deref()),
     };
     match done {
         Ok(text) => {
@@ -64,7 +64,7 @@ fn check(dir: Option<&Path>) -> anyhow::Result<String> {
     Ok(format!("all templates are well, in {}", locales.join(", ")))
 }
 
-fn preview(notice: Kind, locale: Option<&str>, html: bool, dir: Option<&Path>) -> anyhow::Result<String> {
+fn preview(notice: &Kind, locale: Option<&str>, html: bool, dir: Option<&Path>) -> anyhow::Result<String> {
     let [subject, text, page] = Templates::load(dir)?.preview(notice, locale)?;
     Ok(if html { page } else { format!("Subject: {}\n\n{}", subject.trim(), text.trim_end()) })
 }

@@ -143,7 +143,7 @@ fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Notice)> {
     if order.customer_email.is_none() {
         return Vec::new();
     }
-    let mails = due(facts).into_iter().filter(|notice| outbox::customer_mail(notice.kind));
+    let mails = due(facts).into_iter().filter(|notice| outbox::customer_mail(&notice.kind));
     mails.map(|notice| (notice.key.clone(), notice)).collect()
 }
 

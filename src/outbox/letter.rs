@@ -30,13 +30,13 @@ pub(super) fn compose(templates: &Templates, shop: &Shop, message: &Claimed) -> 
     let about: About = serde_json::from_str(&message.about).context("the notice's own data can't be read")?;
     let order = message.order.as_ref().context("the message's order is not there")?;
     let address = order.customer_email.as_ref().context("the order has no usable address yet")?;
-    write(templates, shop, notice, &about, order, address)
+    write(templates, shop, &notice, &about, order, address)
 }
 
 fn write(
     templates: &Templates,
     shop: &Shop,
-    notice: Kind,
+    notice: &Kind,
     about: &About,
     order: &OrderView,
     address: &str,
@@ -112,7 +112,7 @@ mod tests {
         Claimed {
             id: uuid::Uuid::nil(),
             number: 1,
-            notice: notices::Kind::OrderPaid.name().to_owned(),
+            notice: notices::Kind::OrderPaid.name().into_owned(),
             about: "{\"object\":\"pi_1\"}".to_owned(),
             order,
             since: chrono::DateTime::UNIX_EPOCH,

@@ -3,6 +3,7 @@
 //! Rows are locked in the order of their ids wherever a statement takes several and waits for them; a claim waits
 //! for none. So no two of these statements can block each other in a circle.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ fn without_twins(messages: &[NewMessage]) -> Vec<&NewMessage> {
 struct Columns<'a> {
     ids: Vec<Uuid>,
     kinds: Vec<&'static str>,
-    notices: Vec<&'static str>,
+    notices: Vec<Cow<'static, str>>,
     keys: Vec<&'a str>,
     orders: Vec<Option<Uuid>>,
     abouts: Vec<String>,

@@ -55,12 +55,12 @@ macro_rules! mail {
 const MAILS: [(Kind, &str, &[File]); 1] = [(Kind::OrderPaid, "order_paid", mail!("order_paid"))];
 
 /// Whether the notice becomes a mail to the customer.
-pub fn customer_mail(kind: Kind) -> bool {
+pub fn customer_mail(kind: &Kind) -> bool {
     stem(kind).is_some()
 }
 
-fn stem(kind: Kind) -> Option<&'static str> {
-    MAILS.iter().find(|(of, ..)| *of == kind).map(|(_, stem, _)| *stem)
+fn stem(kind: &Kind) -> Option<&'static str> {
+    MAILS.iter().find(|(of, ..)| of == kind).map(|(_, stem, _)| *stem)
 }
 
 /// What a mail is made of.
@@ -172,13 +172,13 @@ impl Templates {
     }
 
     /// One part of the notice's mail.
-    pub fn render(&self, notice: Kind, locale: &str, part: Part, values: &Value) -> anyhow::Result<String> {
+    pub fn render(&self, notice: &Kind, locale: &str, part: Part, values: &Value) -> anyhow::Result<String> {
         let stem = stem(notice).ok_or_else(|| anyhow::anyhow!("there is no mail about {}", notice.name()))?;
         Ok(self.rendered(&part.file(locale, stem), values)?)
     }
 
     /// A mail as a customer would see it, with sample data: subject, text and HTML.
-    pub fn preview(&self, notice: Kind, locale: Option<&str>) -> anyhow::Result<[String; 3]> {
+    pub fn preview(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<[String; 3]> {
         let locale = self.locale(locale);
         let values = samples(locale).remove(0);
         let [subject, text, html] = Part::ALL.map(|part| self.render(notice, locale, part, &values));

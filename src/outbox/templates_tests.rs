@@ -27,7 +27,7 @@ fn every_file_of_the_folder_is_built_in() {
 fn the_html_fetches_nothing_and_leaves_no_placeholder() {
     let templates = Templates::load(None).unwrap();
     for locale in templates.locales() {
-        let [_, text, html] = templates.preview(Kind::OrderPaid, Some(locale)).unwrap();
+        let [_, text, html] = templates.preview(&Kind::OrderPaid, Some(locale)).unwrap();
         for remote in ["<img", "<link", "@import", "url(", "src=", "<script"] {
             assert!(!html.contains(remote), "{locale}: {remote}");
         }

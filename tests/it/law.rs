@@ -188,7 +188,7 @@ fn expected(bodies: &[String], settings: &Settings) -> (BTreeMap<String, Value>,
     for group in pool.groups() {
         let order = Order::derive(&group.name, &group.facts);
         if order.customer_email.is_some() {
-            let mails = due(&group.facts).into_iter().filter(|notice| outbox::customer_mail(notice.kind));
+            let mails = due(&group.facts).into_iter().filter(|notice| outbox::customer_mail(&notice.kind));
             owed.extend(mails.map(|notice| std::iter::once(notice.key).chain(notice.also).collect()));
         }
         let row = json!([

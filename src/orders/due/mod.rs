@@ -41,14 +41,14 @@ impl Owed {
 
     /// Under a key that says more than the object's id.
     fn add_as(&mut self, kind: Kind, suffix: &str, object: &str, about: About) -> &mut Notice {
-        let key = key(kind, suffix);
+        let key = key(&kind, suffix);
         let about = About { object: object.to_owned(), ..about };
         let notice = Notice { kind, key: key.clone(), also: Vec::new(), wait: None, about };
         self.0.entry(key).or_insert(notice)
     }
 }
 
-fn key(kind: Kind, suffix: &str) -> String {
+fn key(kind: &Kind, suffix: &str) -> String {
     format!("{}:{suffix}", kind.name())
 }
 
@@ -63,11 +63,11 @@ fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
     for payment in attempt.payments() {
         let about = amount(payment.amount, payment.currency);
         let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
-        paid.also = also(Kind::OrderPaid, &payment);
+        paid.also = also(&Kind::OrderPaid, &payment);
         paid.wait = (!told_apart).then_some(Wait::Reference);
         if component.label().is_some() {
             let identified = owed.add(Kind::OrderIdentified, payment.name, about);
-            identified.also = also(Kind::OrderIdentified, &payment);
+            identified.also = also(&Kind::OrderIdentified, &payment);
         }
     }
     for (id, invoice) in &component.invoices {
@@ -78,7 +78,7 @@ fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
     }
 }
 
-fn also(kind: Kind, payment: &Payment<'_>) -> Vec<String> {
+fn also(kind: &Kind, payment: &Payment<'_>) -> Vec<String> {
     payment.also.iter().map(|name| key(kind, name)).collect()
 }
 
@@ -125,7 +125,8 @@ fn passing(reading: &Reading<'_>, owed: &mut Owed) {
             reason: error.filter(|_| state == Status::Failed),
             ..About::default()
         };
-        owed.add(kind, name, about).also = names.map(|name| key(kind, name)).collect();
+        let also = names.map(|name| key(&kind, name)).collect();
+        owed.add(kind.clone(), name, about).also = also;
     }
 }
 
@@ -140,7 +141,7 @@ fn reviews(reading: &Reading<'_>, owed: &mut Owed) {
             };
             let about = About { reason: Some(reason.to_owned()), ..About::default() };
             let notice = owed.add_as(Kind::OrderReview, &format!("{name}:{reason}"), name, about);
-            notice.also = also.iter().map(|name| key(Kind::OrderReview, &format!("{name}:{reason}"))).collect();
+            notice.also = also.iter().map(|name| key(&Kind::OrderReview, &format!("{name}:{reason}"))).collect();
         }
     }
 }

@@ -51,11 +51,11 @@ fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
     }
     if payment.amount > 0 && given_back >= payment.amount {
         let notice = owed.add(Kind::OrderRefunded, payment.name, amount(given_back, payment.currency));
-        notice.also = also(Kind::OrderRefunded, payment);
+        notice.also = also(&Kind::OrderRefunded, payment);
         let charges = attempt.component.charges.iter().filter(|(_, charge)| charge.amount_refunded >= payment.amount);
         notice
             .also
-            .extend(charges.map(|(id, charge)| key(Kind::OrderRefunded, &format!("{id}:{}", charge.amount_refunded))));
+            .extend(charges.map(|(id, charge)| key(&Kind::OrderRefunded, &format!("{id}:{}", charge.amount_refunded))));
     }
 }
 
@@ -68,7 +68,7 @@ fn sums(attempt: &Attempt<'_>, id: &str, refund: &Refund) -> Vec<String> {
         let of_charge = attempt.refunds.iter().filter(|(_, other)| other.ties.charges.contains(charge));
         let until = of_charge.filter(|(other, refund)| (refund.now.is.created, *other) <= place);
         let sum = until.fold(0_i64, |sum, (_, refund)| sum.saturating_add(refund.now.is.amount));
-        keys.push(key(Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}")));
+        keys.push(key(&Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}")));
     }
     keys
 }

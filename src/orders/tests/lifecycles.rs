@@ -176,7 +176,7 @@ proptest! {
             prop_assert!(order.reviews.iter().all(|review| order.releasable.contains(&review.token())));
             let notices = due(&group.facts);
             prop_assert!(notices.is_sorted_by(|one, next| one.key < next.key));
-            prop_assert!(notices.iter().all(|notice| notice.key.starts_with(notice.kind.name())));
+            prop_assert!(notices.iter().all(|notice| notice.key.starts_with(&*notice.kind.name())));
             prop_assert_eq!(group.facts.clone().groups(), vec![group]);
         }
     }
