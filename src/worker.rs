@@ -5,13 +5,12 @@
 
 use crate::db::DbPool;
 use crate::inbox::{self, ClaimedEvent, State};
-use crate::orders::{self, Facts, Incoming, Outcome, Scope, Settings, Taken};
+use crate::intake::{Rules, Verdict};
+use crate::orders::{self, Facts, Incoming, Outcome, Scope};
 use crate::outbox::{self, Outbox};
-use crate::source::stripe;
 use anyhow::Context;
 use diesel::Connection;
 use diesel::pg::PgConnection;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
@@ -30,61 +29,42 @@ const POLL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The database's; claimed events come back after their lease.
-pub fn apply_pending(pool: &DbPool, settings: &Settings) -> anyhow::Result<usize> {
+pub fn apply_pending(pool: &DbPool, rules: &Rules) -> anyhow::Result<usize> {
     let mut conn = pool.get().context("no database connection for the worker")?;
     let token = Uuid::now_v7();
     let claimed = conn
         .transaction(|conn| inbox::claim(conn, token, BATCH, LEASE_SECONDS))
         .context("cannot claim pending events")?;
-    let read: Vec<(&ClaimedEvent, Read)> = claimed.iter().map(|event| (event, read(event, settings))).collect();
-
-    let (mut applicable, mut rest) = (Vec::new(), Vec::new());
-    for (event, read) in &read {
-        match read {
-            Read::Facts(facts) => applicable.push((*event, facts.as_ref())),
-            Read::Done(state, reason) => rest.push((*event, *state, reason)),
-            Read::Panicked(why) => give_up_or_postpone(&mut conn, token, event, why)?,
+    let judged: Vec<(&ClaimedEvent, Verdict)> =
+        claimed.iter().map(|event| (event, rules.judge_stored(&event.source, &event.body))).collect();
+    let mut applicable = Vec::new();
+    for (event, verdict) in &judged {
+        let reason = verdict.reason.as_deref();
+        match (&verdict.facts, verdict.state) {
+            (Some(facts), _) => applicable.push((*event, facts)),
+            (None, State::Pending) => give_up_or_postpone(&mut conn, token, event, reason.unwrap_or_default())?,
+            (None, state) => {
+                inbox::settle(&mut conn, token, &[event.id], state, reason).context("cannot settle an event")?;
+            }
         }
-    }
-    for (event, state, reason) in rest {
-        inbox::settle(&mut conn, token, &[event.id], state, Some(reason)).context("cannot settle an event")?;
     }
     if applicable.is_empty() {
         return Ok(claimed.len());
     }
     // Together first; whatever that does not settle is tried by itself, so that a poison event stands alone.
-    let left = apply(&mut conn, settings, token, &applicable)?;
+    let left = apply(&mut conn, rules, token, &applicable)?;
     for event in left {
-        let alone = apply(&mut conn, settings, token, &[event])?;
+        let alone = apply(&mut conn, rules, token, &[event])?;
         debug_assert!(alone.len() <= 1);
     }
     Ok(claimed.len())
-}
-
-enum Read {
-    Facts(Box<Facts>),
-    Done(State, String),
-    Panicked(String),
-}
-
-fn read(event: &ClaimedEvent, settings: &Settings) -> Read {
-    let taken = catch_unwind(AssertUnwindSafe(|| match stripe::parse(&event.body) {
-        Ok(parsed) => orders::take(&parsed, &settings.labelling),
-        Err(error) => Taken::Quarantined(error.to_string()),
-    }));
-    match taken {
-        Ok(Taken::Facts(facts)) => Read::Facts(Box::new(facts)),
-        Ok(Taken::Ignored(reason)) => Read::Done(State::Ignored, reason.to_owned()),
-        Ok(Taken::Quarantined(reason)) => Read::Done(State::Quarantined, reason),
-        Err(panic) => Read::Panicked(orders::panic_text(&*panic)),
-    }
 }
 
 /// Applies `events` in one transaction and settles what was applied. Where more than one was tried, those that could
 /// not be computed or written are returned; a single one is postponed or given up.
 fn apply<'a>(
     conn: &mut PgConnection,
-    settings: &Settings,
+    rules: &Rules,
     token: Uuid,
     events: &[(&'a ClaimedEvent, &'a Facts)],
 ) -> anyhow::Result<Vec<(&'a ClaimedEvent, &'a Facts)>> {
@@ -92,7 +72,7 @@ fn apply<'a>(
     let outcomes = conn.transaction(|conn| {
         let incoming: Vec<Incoming<'_>> =
             events.iter().map(|(event, facts)| Incoming { scope: scope(event), facts }).collect();
-        let outcomes = orders::reconcile(conn, settings, &incoming)?;
+        let outcomes = orders::reconcile(conn, &rules.settings, &incoming)?;
         let applied = events
             .iter()
             .zip(&outcomes)
@@ -164,7 +144,7 @@ impl Heartbeat {
 pub async fn run(
     heartbeat: Heartbeat,
     pool: DbPool,
-    settings: Settings,
+    rules: Arc<Rules>,
     outbox: Arc<Outbox>,
     wake: Arc<Notify>,
     stop: watch::Receiver<bool>,
@@ -172,8 +152,8 @@ pub async fn run(
     let (pending_stop, outbox_wake, other) = (stop.clone(), Arc::clone(&wake), heartbeat.clone());
     let pending = repeat(pending_stop, wake, "pending events", move || {
         heartbeat.beat(0);
-        let (pool, settings) = (pool.clone(), settings.clone());
-        async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &settings)).await? }
+        let (pool, rules) = (pool.clone(), Arc::clone(&rules));
+        async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &rules)).await? }
     });
     let messages = repeat(stop, outbox_wake, "messages", move || {
         other.beat(1);

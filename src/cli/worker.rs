@@ -1,6 +1,6 @@
 //! `ringup worker`
 
-use crate::orders::Settings;
+use crate::intake::Rules;
 use crate::outbox::Outbox;
 use crate::worker::Heartbeat;
 use crate::{db, worker};
@@ -18,11 +18,11 @@ pub fn run() -> anyhow::Result<()> {
     db::check_schema(&mut db::connect(url)?)?;
     let pool = db::pool(url, POOL);
     let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail)?);
-    let settings = Settings::new(&config.orders);
+    let rules = Arc::new(Rules::new(&config));
     tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(async {
         let (stop, stopped) = watch::channel(false);
         let work =
-            tokio::spawn(worker::run(Heartbeat::default(), pool, settings, outbox, Arc::new(Notify::new()), stopped));
+            tokio::spawn(worker::run(Heartbeat::default(), pool, rules, outbox, Arc::new(Notify::new()), stopped));
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         log::info!("working");
         tokio::select! {

@@ -18,16 +18,15 @@ pub use server::{Running, Server};
 
 use crate::config::Config;
 use crate::db::DbPool;
-use crate::intake::{Budget, Intake};
+use crate::intake::{Budget, Intake, Rules};
 use crate::metrics::Metrics;
-use crate::orders::Labelling;
 use crate::worker::Heartbeat;
 
 /// What handlers share. Cheap to clone.
 #[derive(Clone)]
 pub struct State {
     config: std::sync::Arc<Config>,
-    labelling: std::sync::Arc<Labelling>,
+    rules: std::sync::Arc<Rules>,
     pool: DbPool,
     intake: Intake,
     budget: Budget,

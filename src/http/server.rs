@@ -4,9 +4,8 @@ use super::deadline::DeadlineStream;
 use super::{State, routes};
 use crate::config::Config;
 use crate::db;
-use crate::intake::{Budget, Intake, Writer};
+use crate::intake::{Budget, Intake, Rules, Writer};
 use crate::metrics::Metrics;
-use crate::orders::Settings;
 use crate::outbox::Outbox;
 use crate::worker::{self, Heartbeat};
 use actix_http::HttpService;
@@ -33,7 +32,6 @@ pub struct Server {
     listener: TcpListener,
     state: State,
     writer: Writer,
-    settings: Settings,
     outbox: Arc<Outbox>,
     wake: Arc<Notify>,
     workers: bool,
@@ -65,13 +63,12 @@ impl Server {
         let address = (&config.host[..], config.port);
         let listener =
             TcpListener::bind(address).with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
-        let (settings, wake) = (Settings::new(&config.orders), Arc::new(Notify::new()));
+        let (rules, wake) = (Arc::new(Rules::new(&config)), Arc::new(Notify::new()));
         let waker = Arc::clone(&wake);
-        let (intake, writer) = Intake::new(url, settings.clone(), move || waker.notify_waiters());
-        let labelling = Arc::new(settings.labelling.clone());
+        let (intake, writer) = Intake::new(url, rules.settings.clone(), move || waker.notify_waiters());
         let state = State {
             config: Arc::new(config),
-            labelling,
+            rules,
             pool,
             intake,
             budget: Budget::new(IN_FLIGHT),
@@ -79,7 +76,7 @@ impl Server {
             mismatches: Arc::default(),
             heartbeat: workers.then(Heartbeat::default),
         };
-        Ok(Self { listener, state, writer, settings, outbox, wake, workers })
+        Ok(Self { listener, state, writer, outbox, wake, workers })
     }
 
     /// Where it listens.
@@ -93,8 +90,14 @@ impl Server {
         let address = self.address()?;
         let (stop, stopped) = watch::channel(false);
         let heartbeat = self.state.heartbeat.clone().unwrap_or_default();
-        let work =
-            worker::run(heartbeat, self.state.pool.clone(), self.settings.clone(), self.outbox, self.wake, stopped);
+        let work = worker::run(
+            heartbeat,
+            self.state.pool.clone(),
+            Arc::clone(&self.state.rules),
+            self.outbox,
+            self.wake,
+            stopped,
+        );
         let work = self.workers.then(|| actix_rt::spawn(work));
         let server = listen(self.listener, self.state)?;
         let running = Running { address, server: server.handle() };

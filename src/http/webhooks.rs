@@ -2,17 +2,15 @@
 
 use super::error::HttpError;
 use super::{State, body};
-use crate::config::Mode;
 use crate::inbox::{self, NewEvent};
-use crate::intake::{Answer, Permit, Submission};
+use crate::intake::rules::{self, ACCOUNT_MISMATCH, LIVEMODE_MISMATCH};
+use crate::intake::{Answer, Permit, Submission, Verdict};
 use crate::metrics::{Received, SecretUsed};
-use crate::orders::{self, Facts, Taken};
 use crate::source::signature::{self, Rejection};
-use crate::source::stripe::{self, Event, storable_id};
+use crate::source::stripe::{self, Event};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::json;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 /// Largest body that Stripe's events may have, in bytes.
@@ -110,73 +108,26 @@ fn admit(body: Vec<u8>, permit: Permit, state: &State) -> Result<Submission, Htt
         log::warn!(why:% = why; "a rightly signed body is no event; it is refused");
         HttpError::bad_request("invalid_payload", "the body is not one JSON event with an id")
     })?;
-    let (event_state, reason, facts) = judge(&event, state);
-    let stored = NewEvent {
-        source: "stripe",
-        account: event.account.as_deref().map(key).unwrap_or_default(),
-        event_id: key(&event.id),
-        livemode: event.livemode,
-        event_type: event.kind.clone().into_owned(),
-        api_version: event.api_version.as_deref().map(str::to_owned),
-        created: event.created,
-        object_id: event.object_id().map(std::borrow::Cow::into_owned),
-        state: event_state,
-        reason,
-        received_at: Utc::now(),
-        body: Vec::new(),
-    };
-    Ok(Submission { event: NewEvent { body, ..stored }, facts, permit })
+    let verdict = state.rules.judge(&event);
+    report(&event, &verdict, state);
+    let stored = rules::stored(&event, &verdict, Utc::now());
+    Ok(Submission { event: NewEvent { body, ..stored }, facts: verdict.facts, permit })
 }
 
-fn key(id: &str) -> String {
-    storable_id(id).map_or_else(|hash| hash, str::to_owned)
-}
-
-/// Where the event stands, why, and its facts. A panic here leaves it to the workers.
-fn judge(event: &Event<'_>, state: &State) -> (inbox::State, Option<String>, Option<Facts>) {
-    if let Some(reason) = unwelcome(event, state) {
-        if state.mismatches.mismatch(Utc::now().timestamp()) {
-            log::error!(reason = reason; "for 10 minutes all events were of another mode or account; check STRIPE_MODE, STRIPE_ACCOUNTS and the endpoint");
-        }
-        return (inbox::State::Ignored, Some(reason.to_owned()), None);
+fn report(event: &Event<'_>, verdict: &Verdict, state: &State) {
+    let reason = verdict.reason.as_deref().unwrap_or_default();
+    if reason != LIVEMODE_MISMATCH && reason != ACCOUNT_MISMATCH {
+        state.mismatches.welcome();
+    } else if state.mismatches.mismatch(Utc::now().timestamp()) {
+        log::error!(reason = reason; "for 10 minutes all events were of another mode or account; check STRIPE_MODE, STRIPE_ACCOUNTS and the endpoint");
     }
-    state.mismatches.welcome();
-    if storable_id(&event.id).is_err() || event.account.as_deref().is_some_and(|account| storable_id(account).is_err())
-    {
-        return (inbox::State::Quarantined, Some("id: not a usable identifier".to_owned()), None);
-    }
-    let taken = catch_unwind(AssertUnwindSafe(|| {
-        fail::fail_point!("http.take", event.id.contains("poison"), |_| Taken::Ignored("failpoint"));
-        orders::take(event, &state.labelling)
-    }));
-    match taken {
-        Ok(Taken::Facts(facts)) => (inbox::State::Processed, None, Some(facts)),
-        Ok(Taken::Ignored(reason)) => (inbox::State::Ignored, Some(reason.to_owned()), None),
-        Ok(Taken::Quarantined(reason)) => {
+    match verdict.state {
+        inbox::State::Quarantined => {
             log::warn!(event = event.id, reason = reason; "quarantined: the event is kept and changes no order");
-            (inbox::State::Quarantined, Some(reason), None)
         }
-        Err(_) => {
-            log::error!(event = event.id; "reading the event panicked; it is stored as pending");
-            (inbox::State::Pending, None, None)
+        inbox::State::Pending => {
+            log::error!(event = event.id, reason = reason; "reading the event panicked; it is stored as pending");
         }
-    }
-}
-
-fn unwelcome(event: &Event<'_>, state: &State) -> Option<&'static str> {
-    let stripe = &state.config.stripe;
-    let livemode_fits = match stripe.mode {
-        Mode::Any => true,
-        Mode::Live => event.livemode,
-        Mode::Test => !event.livemode,
-    };
-    let account_fits = match (&stripe.accounts, event.account.as_deref()) {
-        (Some(accounts), Some(account)) => accounts.contains(account),
-        _ => true,
-    };
-    match (livemode_fits, account_fits) {
-        (false, _) => Some("livemode_mismatch"),
-        (true, false) => Some("account_mismatch"),
-        (true, true) => None,
+        inbox::State::Processed | inbox::State::Ignored => {}
     }
 }

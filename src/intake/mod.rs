@@ -10,6 +10,7 @@
 
 mod batch;
 mod budget;
+pub mod rules;
 mod writer;
 
 use crate::inbox::NewEvent;
@@ -20,6 +21,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use tokio::sync::oneshot;
 
 pub use budget::{Budget, Permit};
+pub use rules::{Rules, Verdict};
 pub use writer::Writer;
 
 /// Events that may wait for the writer; their bytes are bounded by [`Budget`].

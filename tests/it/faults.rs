@@ -52,7 +52,7 @@ async fn a_poison_event_ends_in_quarantine_and_holds_up_nobody() {
 
 #[actix_rt::test]
 async fn a_panic_while_reading_leaves_the_event_to_the_workers() {
-    fail::cfg("http.take", "panic").unwrap();
+    fail::cfg("intake.judge", "1*panic").unwrap();
     let db = TestDb::new();
     let receiver = Receiver::start(&db);
     let body = checkout(1).events[2].body.replace("evt_", "evt_poison");
@@ -60,7 +60,7 @@ async fn a_panic_while_reading_leaves_the_event_to_the_workers() {
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE state = 'pending'"), 1);
     receiver.settle().await;
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders WHERE status = 'paid'"), 1);
-    fail::remove("http.take");
+    fail::remove("intake.judge");
 }
 
 #[actix_rt::test]

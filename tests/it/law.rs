@@ -10,9 +10,9 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use ringup::db;
-use ringup::inbox::{self, NewEvent};
-use ringup::intake::{Answer, Budget, Intake, Submission};
-use ringup::orders::{Facts, Order, Settings, Taken, due, take};
+use ringup::inbox::NewEvent;
+use ringup::intake::{Answer, Budget, Intake, Rules, Submission, rules};
+use ringup::orders::{Facts, Order, Settings, due};
 use ringup::source::stripe;
 use ringup::{outbox, worker};
 use serde_json::{Value, json};
@@ -122,36 +122,23 @@ fn account(case: u64) -> String {
     format!("acct_{case}")
 }
 
-fn facts(body: &str, settings: &Settings) -> Facts {
-    match take(&stripe::parse(body.as_bytes()).unwrap(), &settings.labelling) {
-        Taken::Facts(facts) => facts,
-        other => panic!("{body}: {other:?}"),
-    }
+fn facts(body: &str, rules: &Rules) -> Facts {
+    let verdict = rules.judge_stored("stripe", body.as_bytes());
+    verdict.facts.unwrap_or_else(|| panic!("{body}: {:?}", verdict.reason))
 }
 
-fn submission(body: &str, settings: &Settings, budget: &Budget) -> Submission {
+fn submission(body: &str, rules: &Rules, budget: &Budget) -> Submission {
     let event = stripe::parse(body.as_bytes()).unwrap();
-    let new = NewEvent {
-        source: "stripe",
-        account: event.account.as_deref().unwrap().to_owned(),
-        event_id: event.id.clone().into_owned(),
-        livemode: event.livemode,
-        event_type: event.kind.clone().into_owned(),
-        api_version: None,
-        created: event.created,
-        object_id: event.object_id().map(std::borrow::Cow::into_owned),
-        state: inbox::State::Processed,
-        reason: None,
-        received_at: Utc::now(),
-        body: body.as_bytes().to_vec(),
-    };
-    Submission { event: new, facts: Some(facts(body, settings)), permit: budget.reserve(body.len()).unwrap() }
+    let verdict = rules.judge(&event);
+    let new = NewEvent { body: body.as_bytes().to_vec(), ..rules::stored(&event, &verdict, Utc::now()) };
+    Submission { event: new, facts: verdict.facts, permit: budget.reserve(body.len()).unwrap() }
 }
 
 /// Three clients at two instances, and a worker beside them, until nothing is left.
-fn deliver_all(db: &TestDb, settings: &Settings, deliveries: &[String]) {
+fn deliver_all(db: &TestDb, rules: &Rules, deliveries: &[String]) {
     let url = db.url();
-    let instances = [Intake::new(&url, settings.clone(), || ()), Intake::new(&url, settings.clone(), || ())];
+    let instances =
+        [Intake::new(&url, rules.settings.clone(), || ()), Intake::new(&url, rules.settings.clone(), || ())];
     let (pool, budget) = (db::pool(&url, 3), Budget::new(64 << 20));
     std::thread::scope(|scope| {
         for (n, share) in deliveries.chunks(deliveries.len().div_ceil(3)).enumerate() {
@@ -159,19 +146,19 @@ fn deliver_all(db: &TestDb, settings: &Settings, deliveries: &[String]) {
             scope.spawn(move || {
                 for batch in share.chunks(40) {
                     let answers: Vec<_> =
-                        batch.iter().map(|body| intake.submit(submission(body, settings, budget)).unwrap()).collect();
+                        batch.iter().map(|body| intake.submit(submission(body, rules, budget)).unwrap()).collect();
                     for answer in answers {
                         assert_ne!(answer.blocking_recv().unwrap(), Answer::Unavailable);
                     }
                 }
             });
         }
-        scope.spawn(|| (0..8).map(|_| worker::apply_pending(&pool, settings).unwrap()).sum::<usize>());
+        scope.spawn(|| (0..8).map(|_| worker::apply_pending(&pool, rules).unwrap()).sum::<usize>());
     });
     let mut conn = db.conn();
     while !texts(&mut conn, "SELECT event::text AS text FROM pending LIMIT 1").is_empty() {
         conn.batch_execute("UPDATE pending SET next_at = now()").unwrap();
-        worker::apply_pending(&pool, settings).unwrap();
+        worker::apply_pending(&pool, rules).unwrap();
     }
     for (_, writer) in instances {
         writer.stop();
@@ -179,10 +166,10 @@ fn deliver_all(db: &TestDb, settings: &Settings, deliveries: &[String]) {
 }
 
 /// What the rows of a case should be: a fold over the set of its events.
-fn expected(bodies: &[String], settings: &Settings) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
+fn expected(bodies: &[String], rules: &Rules) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
     let mut pool = Facts::default();
     for body in bodies {
-        pool.merge(&facts(body, settings));
+        pool.merge(&facts(body, rules));
     }
     let (mut rows, mut owed) = (BTreeMap::new(), Vec::new());
     for group in pool.groups() {
@@ -218,8 +205,8 @@ fn stored(conn: &mut PgConnection, case: u64) -> BTreeMap<String, Value> {
     unique
 }
 
-fn check(conn: &mut PgConnection, case: u64, bodies: &[String], settings: &Settings) {
-    let (rows, owed) = expected(bodies, settings);
+fn check(conn: &mut PgConnection, case: u64, bodies: &[String], rules: &Rules) {
+    let (rows, owed) = expected(bodies, rules);
     let stored = stored(conn, case);
     if stored != rows {
         for (whose, rows) in [("stored", &stored), ("expected", &rows)] {
@@ -268,15 +255,15 @@ fn check(conn: &mut PgConnection, case: u64, bodies: &[String], settings: &Setti
 #[test]
 fn rows_and_messages_are_those_of_one_fold_however_the_events_came() {
     let db = TestDb::new();
-    let settings = Settings { grace_seconds: 60, ..Settings::default() };
+    let rules = Rules::from(Settings { grace_seconds: 60, ..Settings::default() });
     let mut rng = StdRng::seed_from_u64(20_261_123);
     let cases: Vec<Vec<String>> = (0..CASES).map(|case| bodies(&mut rng, case)).collect();
     for (case, bodies) in (0..).zip(&cases) {
         let bodies: Vec<String> = bodies.iter().map(|body| renamed(body, case)).collect();
         let mut deliveries = [&bodies[..], &bodies[..]].concat();
         deliveries.shuffle(&mut rng);
-        deliver_all(&db, &settings, &deliveries);
-        check(&mut db.conn(), case, &bodies, &settings);
+        deliver_all(&db, &rules, &deliveries);
+        check(&mut db.conn(), case, &bodies, &rules);
     }
 }
 

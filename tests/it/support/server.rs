@@ -6,7 +6,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use ringup::config::Config;
 use ringup::db::{self, DbPool};
 use ringup::http::{Running, Server};
-use ringup::orders::Settings;
+use ringup::intake::Rules;
 use ringup::outbox::{self, Outbox};
 use ringup::source::signature;
 use ringup::worker;
@@ -26,7 +26,7 @@ pub struct Receiver {
     thread: Option<JoinHandle<()>>,
     client: reqwest::Client,
     pool: DbPool,
-    settings: Settings,
+    rules: Rules,
     outbox: Outbox,
     mail: tempfile::TempDir,
 }
@@ -70,7 +70,7 @@ impl Receiver {
         let mut vars = variables(url, mail.path().to_str().unwrap());
         vars.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::from_vars(vars).unwrap();
-        let (pool, settings) = (db::pool(url, 4), Settings::new(&config.orders));
+        let (pool, rules) = (db::pool(url, 4), Rules::new(&config));
         let outbox = Outbox::new(pool.clone(), &config.mail).unwrap();
         let (started, running) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -82,7 +82,7 @@ impl Receiver {
         let running = running.recv().unwrap();
         ring();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { running, thread: Some(thread), client, pool, settings, outbox, mail }
+        Self { running, thread: Some(thread), client, pool, rules, outbox, mail }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -123,9 +123,9 @@ impl Receiver {
     /// Drives the workers until there is nothing left that is due.
     pub async fn settle(&self) {
         loop {
-            let (pool, settings) = (self.pool.clone(), self.settings.clone());
+            let (pool, rules) = (self.pool.clone(), self.rules.clone());
             let applied =
-                tokio::task::spawn_blocking(move || worker::apply_pending(&pool, &settings)).await.unwrap().unwrap();
+                tokio::task::spawn_blocking(move || worker::apply_pending(&pool, &rules)).await.unwrap().unwrap();
             if applied + outbox::run_once(&self.outbox).await.unwrap() == 0 {
                 return;
             }
