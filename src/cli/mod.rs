@@ -4,8 +4,11 @@
 
 mod config;
 pub mod dev;
+mod events;
 mod migrate;
+mod orders;
 mod serve;
+mod table;
 mod templates;
 pub mod trigger;
 mod worker;
@@ -30,6 +33,12 @@ enum Command {
     Worker,
     /// Applies pending migrations; safe from several processes at once.
     Migrate,
+    /// Looks at what was received, and replays it.
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Looks at orders, releases and rebuilds them.
+    #[command(subcommand)]
+    Orders(orders::Command),
     Dev(dev::Args),
     Trigger(trigger::Args),
     /// Looks at the configuration.
@@ -58,6 +67,8 @@ fn run_command(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Worker => worker::run()?,
         Command::Migrate => migrate::run()?,
         Command::Config(command) => config::run(command)?,
+        Command::Events(command) => return events::run(command),
+        Command::Orders(command) => return orders::run(command),
         Command::Templates(args) => return Ok(templates::run(args)),
         Command::Trigger(args) => return trigger::run(args, &environment()?, &mut std::io::stdout()),
         Command::Dev(args) => {
@@ -70,4 +81,11 @@ fn run_command(command: &Command) -> anyhow::Result<ExitCode> {
 
 fn configuration() -> anyhow::Result<Config> {
     Ok(Config::from_env()?)
+}
+
+/// A connection for one command; a database that is down is told at once.
+fn database(config: &Config) -> anyhow::Result<diesel::PgConnection> {
+    let mut conn = crate::db::connect(config.database_url.expose())?;
+    crate::db::check_schema(&mut conn)?;
+    Ok(conn)
 }

@@ -55,6 +55,11 @@ impl HttpError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not arrive in time").closing()
     }
 
+    /// 409: not as things stand.
+    pub const fn conflict(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
     /// 413: the body is over its limit.
     pub const fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "the body is over the limit").closing()

@@ -4,12 +4,12 @@ use super::error::HttpError;
 use super::{State, api, health, webhooks};
 use actix_web::{HttpResponse, ResponseError, web};
 
-/// A path with its one method; any other method is told which.
+/// A path with its methods; any other method is told which. `$allow` says them once more, as the header does.
 macro_rules! route {
-    ($config:ident, $path:literal, $method:ident, $allow:literal, $handler:path) => {
+    ($config:ident, $path:literal, $allow:literal, $($method:ident => $handler:path),+) => {
         $config.service(
             web::resource($path)
-                .route(web::$method().to($handler))
+                $(.route(web::$method().to($handler)))+
                 .default_service(web::to(|| async { HttpError::method_not_allowed($allow).error_response() })),
         )
     };
@@ -18,11 +18,17 @@ macro_rules! route {
 /// Adds every route.
 pub fn table(config: &mut web::ServiceConfig, state: State) {
     config.app_data(web::Data::new(state));
-    route!(config, "/webhooks/stripe", post, "POST", webhooks::stripe);
-    route!(config, "/healthz", get, "GET", health::healthz);
-    route!(config, "/readyz", get, "GET", health::readyz);
-    route!(config, "/metrics", get, "GET", health::metrics);
-    route!(config, "/api/orders/{reference}", get, "GET", api::orders::get);
+    route!(config, "/webhooks/stripe", "POST", post => webhooks::stripe);
+    route!(config, "/healthz", "GET", get => health::healthz);
+    route!(config, "/readyz", "GET", get => health::readyz);
+    route!(config, "/metrics", "GET", get => health::metrics);
+    route!(config, "/api/orders", "GET", get => api::orders::list);
+    route!(config, "/api/orders/{reference}", "GET, PUT", get => api::orders::get, put => api::words::expect);
+    route!(config, "/api/orders/{reference}/release", "POST", post => api::words::release);
+    route!(config, "/api/orders/{reference}/timeline", "GET", get => api::timeline::get);
+    route!(config, "/api/events", "GET", get => api::events::list);
+    route!(config, "/api/events/{id}", "GET", get => api::events::get);
+    route!(config, "/api/events/{id}/replay", "POST", post => api::events::replay);
     config.default_service(web::to(not_found));
 }
 

@@ -19,6 +19,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 /// Bodies in memory at once, unverified ones included, in bytes.
 const IN_FLIGHT: usize = 64 << 20;
@@ -43,11 +44,13 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     server: ServerHandle,
+    stopping: CancellationToken,
 }
 
 impl Running {
-    /// Ends [`Server::run`]: requests in hand are answered first.
+    /// Ends [`Server::run`]: requests in hand are answered first, idle connections end at once.
     pub async fn stop(&self) {
+        self.stopping.cancel();
         self.server.stop(true).await;
     }
 }
@@ -99,8 +102,9 @@ impl Server {
             stopped,
         );
         let work = self.workers.then(|| actix_rt::spawn(work));
-        let server = listen(self.listener, self.state)?;
-        let running = Running { address, server: server.handle() };
+        let stopping = CancellationToken::new();
+        let server = listen(self.listener, self.state, stopping.clone())?;
+        let running = Running { address, server: server.handle(), stopping };
         let stopping = actix_rt::spawn(stop_on_signal(running.clone()));
         started(running);
         server.await.context("the HTTP server failed")?;
@@ -127,7 +131,7 @@ async fn stop_on_signal(running: Running) -> std::io::Result<()> {
     Ok(())
 }
 
-fn listen(listener: TcpListener, state: State) -> anyhow::Result<actix_server::Server> {
+fn listen(listener: TcpListener, state: State, stopping: CancellationToken) -> anyhow::Result<actix_server::Server> {
     let deadline = state.config.read_deadline;
     let service = move || {
         let state = state.clone();
@@ -136,11 +140,15 @@ fn listen(listener: TcpListener, state: State) -> anyhow::Result<actix_server::S
             .keep_alive(deadline)
             .client_request_timeout(deadline)
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(move |stream: TcpStream| async move {
-            // Answers are small; waiting for more to send would only delay them.
-            stream.set_nodelay(true).map_err(actix_http::error::DispatchError::Io)?;
-            let peer = stream.peer_addr().ok();
-            Ok((DeadlineStream::new(stream, deadline), peer))
+        let stopping = stopping.clone();
+        fn_service(move |stream: TcpStream| {
+            let stopping = stopping.clone();
+            async move {
+                // Answers are small; waiting for more to send would only delay them.
+                stream.set_nodelay(true).map_err(actix_http::error::DispatchError::Io)?;
+                let peer = stream.peer_addr().ok();
+                Ok((DeadlineStream::new(stream, deadline, stopping), peer))
+            }
         })
         .and_then(http)
     };

@@ -9,13 +9,17 @@
 //!             └───▶ pending ──claim──▶ settle: processed
 //!                      ▲  └──────────▶ postpone (backoff) ──┐
 //!                      └────────────────────────────────────┘──▶ at last quarantined
+//!                      ▲
+//!   any of the others ─┘ reopen: a replay, which holds it like a claim
 //! ```
 //!
 //! This room knows nothing of orders or messages: it keeps, claims and settles.
 
+pub mod browse;
 mod store;
 
 pub use store::{ClaimedEvent, Conflict, NewEvent, claim, conflicts, mark_pending, postpone, put, put_back, settle};
+pub use store::{Reopened, reopen};
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,5 +43,12 @@ impl State {
             Self::Ignored => "ignored",
             Self::Quarantined => "quarantined",
         }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Processed, Self::Ignored, Self::Quarantined]
+            .into_iter()
+            .find(|state| state.as_str() == word)
     }
 }

@@ -4,7 +4,7 @@ use super::State;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
-use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -242,4 +242,49 @@ pub fn put_back(conn: &mut PgConnection, token: Uuid, id: i64, seconds: i32, why
     .bind::<Integer, _>(seconds)
     .bind::<Text, _>(why)
     .execute(conn)
+}
+
+/// What became of the wish to replay an event.
+#[derive(Debug)]
+pub enum Reopened {
+    /// It is pending and in the caller's hands, as if claimed.
+    Ours(Box<ClaimedEvent>),
+    /// It is pending already: a worker sees to it.
+    InFlight,
+    /// There is no such row, or its bytes are kept no longer.
+    Gone,
+}
+
+/// Makes a stored event pending again, held by `token` for `lease_seconds` of the database's clock.
+pub fn reopen(conn: &mut PgConnection, token: Uuid, id: i64, lease_seconds: i32) -> QueryResult<Reopened> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        state: String,
+        #[diesel(embed)]
+        event: ClaimedEvent,
+    }
+    let row: Option<Row> = sql_query(
+        "SELECT e.state, e.id, e.source, e.account, e.livemode, e.event_id, 0 AS tries, p.body \
+         FROM events e JOIN payloads p ON p.event = e.id WHERE e.id = $1 FOR NO KEY UPDATE OF e",
+    )
+    .bind::<BigInt, _>(id)
+    .get_result(conn)
+    .optional()?;
+    let Some(row) = row else { return Ok(Reopened::Gone) };
+    if row.state == State::Pending.as_str() {
+        return Ok(Reopened::InFlight);
+    }
+    sql_query("UPDATE events SET state = 'pending', reason = NULL WHERE id = $1")
+        .bind::<BigInt, _>(id)
+        .execute(conn)?;
+    sql_query(
+        "INSERT INTO pending (event, tries, lease, next_at, last_error) \
+         VALUES ($1, 1, $2, now() + make_interval(secs => $3), 'replayed')",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<diesel::sql_types::Uuid, _>(token)
+    .bind::<Integer, _>(lease_seconds)
+    .execute(conn)?;
+    Ok(Reopened::Ours(Box::new(row.event)))
 }

@@ -77,6 +77,7 @@ impl Rules {
         }
         caught(|| {
             fail::fail_point!("intake.judge", event.id.contains("poison"), |_| Taken::Ignored("failpoint"));
+            fail::fail_point!("orders.take", |_| Taken::Quarantined("field: the failpoint says so".to_owned()));
             orders::take(event, &self.settings.labelling)
         })
     }

@@ -8,7 +8,7 @@ use super::facts::shop::{Compare, Expectation, LineItem, Payments, Release, Shop
 use super::facts::ties::is_label;
 use super::facts::{Facts, Seen, charge, dispute, invoice, payment_intent, refund, review, session};
 use crate::source::fields::{Fields, Unusable, is_id};
-use crate::source::stripe::{Event, Payload, storable_id};
+use crate::source::stripe::{self, Event, Payload, storable_id};
 
 /// What an event comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +193,18 @@ pub fn take_shop(body: &[u8]) -> Taken {
         }
     };
     taken.map_or_else(|Unusable(reason)| Taken::Quarantined(reason), Taken::Facts)
+}
+
+/// Takes the facts out of a stored event, whoever sent it.
+pub fn take_stored(source: &str, body: &[u8], labelling: &Labelling) -> Taken {
+    match source {
+        "shop" => take_shop(body),
+        "stripe" | "stripe_api" => match stripe::parse(body) {
+            Ok(event) => take(&event, labelling),
+            Err(error) => Taken::Quarantined(error.to_string()),
+        },
+        _ => Taken::Ignored("no_order"),
+    }
 }
 
 fn check(expectation: &Expectation) -> Result<(), Unusable> {

@@ -32,8 +32,10 @@
 use serde::{Deserialize, Serialize};
 
 pub mod attempt;
+pub mod browse;
 mod customer;
 pub mod due;
+pub mod explain;
 pub mod extract;
 pub mod facts;
 pub mod order;
@@ -45,14 +47,17 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
+pub mod words;
 
+pub use self::browse::{OrderRow, find};
 pub use self::due::due;
-pub use self::extract::{Taken, take, take_shop};
+pub use self::extract::{Taken, take, take_shop, take_stored};
 pub use self::facts::{Facts, Group, Name, Reference, ReferenceKind};
 pub use self::order::{Order, Status};
 pub use self::reconcile::{Incoming, Outcome, panic_text, reconcile};
 pub use self::settings::Settings;
-pub use self::store::{OrderRow, Scope, find};
+pub use self::store::Scope;
 
 /// Where the shop's reference stands: `ORDER_METADATA_KEY` and `ORDER_REFERENCE_FROM`.
 #[derive(Clone, Debug, PartialEq, Eq)]

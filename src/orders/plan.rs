@@ -25,6 +25,8 @@ pub struct Cluster<'a> {
     pub orders: Vec<Locked>,
     /// What was received.
     pub incoming: Vec<&'a Facts>,
+    /// An order that is made anew: what was received is all that counts of it.
+    pub anew: Option<Uuid>,
 }
 
 /// What is to be written, of one cluster or of many.
@@ -71,7 +73,7 @@ impl Plan {
 /// Says why the cluster's orders cannot be computed.
 pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> {
     let before = Before::of(&cluster.orders)?;
-    let mut pool = before.pool();
+    let mut pool = before.pool(cluster.anew);
     cluster.incoming.iter().for_each(|facts| pool.merge(facts));
     let groups = assign(cluster, &before, pool.groups());
 
@@ -79,7 +81,8 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
     let mut after = BTreeMap::new();
     for (id, group) in groups {
         let known = before.orders.get(&id);
-        if known.is_some_and(|known| *known.facts == group.facts && known.name == name(&group)) {
+        let same = known.is_some_and(|known| *known.facts == group.facts && known.name == name(&group));
+        if same && cluster.anew != Some(id) {
             after.insert(id, group);
             continue;
         }
@@ -124,8 +127,8 @@ impl<'a> Before<'a> {
         Ok(Self { orders, owed })
     }
 
-    fn pool(&self) -> Facts {
-        let mut orders = self.orders.values();
+    fn pool(&self, but: Option<Uuid>) -> Facts {
+        let mut orders = self.orders.iter().filter(|(id, _)| Some(**id) != but).map(|(_, known)| known);
         let mut pool = orders.next().map(|known| known.facts.clone()).unwrap_or_default();
         orders.for_each(|known| pool.merge(known.facts));
         pool

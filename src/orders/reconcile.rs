@@ -39,6 +39,24 @@ pub enum Outcome {
 /// # Errors
 /// What the database said; nothing of the batch may then be committed.
 pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[Incoming<'_>]) -> QueryResult<Vec<Outcome>> {
+    merge(conn, settings, incoming, None)
+}
+
+/// Writes the order `id` anew from `facts`, all that its events say; what the row held before does not count.
+///
+/// # Errors
+/// As [`reconcile`]'s.
+pub fn anew(conn: &mut PgConnection, settings: &Settings, id: Uuid, facts: &Incoming<'_>) -> QueryResult<Outcome> {
+    let mut outcomes = merge(conn, settings, std::slice::from_ref(facts), Some(id))?;
+    Ok(outcomes.pop().unwrap_or(Outcome::Applied))
+}
+
+fn merge(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    incoming: &[Incoming<'_>],
+    anew: Option<Uuid>,
+) -> QueryResult<Vec<Outcome>> {
     let mut outcomes = vec![Outcome::Applied; incoming.len()];
     let mut sets = resolve(conn, incoming)?;
     refer(conn, &mut sets, &mut outcomes)?;
@@ -46,7 +64,7 @@ pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[Incom
 
     let (mut all, mut unwritten) = (Plan::default(), Vec::new());
     for set in &sets {
-        match set.held.is_none().then(|| compute(set, incoming, &locked, settings)) {
+        match set.held.is_none().then(|| compute(set, incoming, &locked, settings, anew)) {
             None => unwritten.push(set),
             Some(Ok(plan)) => all.extend(plan),
             Some(Err(why)) => {
@@ -226,6 +244,7 @@ fn compute(
     incoming: &[Incoming<'_>],
     locked: &HashMap<Uuid, Locked>,
     settings: &Settings,
+    anew: Option<Uuid>,
 ) -> Result<Plan, String> {
     let Some(first) = set.members.first() else { return Ok(Plan::default()) };
     let cluster = Cluster {
@@ -234,6 +253,7 @@ fn compute(
         named: set.orders(),
         orders: set.orders().iter().filter_map(|id| locked.get(id).cloned()).collect(),
         incoming: set.members.iter().map(|n| incoming[*n].facts).collect(),
+        anew,
     };
     catch_unwind(AssertUnwindSafe(|| {
         fail::fail_point!(

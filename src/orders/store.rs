@@ -3,10 +3,9 @@
 
 use super::facts::{Facts, Reference};
 use super::order::Order;
-use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
-use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -276,76 +275,4 @@ pub fn retire(conn: &mut PgConnection, taken_over: &[(Uuid, Uuid)]) -> QueryResu
     .bind::<Array<diesel::sql_types::Uuid>, _>(taken_over.iter().map(|(id, _)| *id).collect::<Vec<_>>())
     .bind::<Array<diesel::sql_types::Uuid>, _>(taken_over.iter().map(|(_, heir)| *heir).collect::<Vec<_>>())
     .execute(conn)
-}
-
-/// An order as the API and the command line show it.
-#[derive(Clone, Debug, QueryableByName)]
-pub struct OrderRow {
-    /// The shop's reference, else Stripe's id.
-    #[diesel(sql_type = Text)]
-    pub reference: String,
-    /// Connected account; empty is our own.
-    #[diesel(sql_type = Text)]
-    pub account: String,
-    /// Real money or a test.
-    #[diesel(sql_type = Bool)]
-    pub livemode: bool,
-    /// As in the order law.
-    #[diesel(sql_type = Text)]
-    pub status: String,
-    /// The same without `review`.
-    #[diesel(sql_type = Text)]
-    pub money_status: String,
-    /// Why a person must look.
-    #[diesel(sql_type = Array<Text>)]
-    pub review_reasons: Vec<String>,
-    /// Lower-case ISO code.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub currency: Option<String>,
-    /// Minor unit.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub amount_expected: Option<i64>,
-    /// Minor unit.
-    #[diesel(sql_type = BigInt)]
-    pub amount_paid: i64,
-    /// Minor unit.
-    #[diesel(sql_type = BigInt)]
-    pub amount_refunded: i64,
-    /// Minor unit.
-    #[diesel(sql_type = BigInt)]
-    pub amount_lost: i64,
-    /// Where the customer's mails go.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub customer_email: Option<String>,
-    /// As given.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub customer_name: Option<String>,
-    /// Grows with each write.
-    #[diesel(sql_type = BigInt)]
-    pub version: i64,
-    /// When the row was last written.
-    #[diesel(sql_type = Timestamptz)]
-    pub updated_at: DateTime<Utc>,
-}
-
-/// Finds an order by its reference or an alias. Without `livemode`, live orders come before test orders.
-pub fn find(
-    conn: &mut PgConnection,
-    reference: &str,
-    account: &str,
-    livemode: Option<bool>,
-) -> QueryResult<Option<OrderRow>> {
-    sql_query(
-        "WITH RECURSIVE named (id, livemode, kind) AS ( \
-             SELECT order_id, livemode, kind FROM order_references \
-             WHERE value = $1 AND account = $2 AND source = 'stripe' AND ($3 IS NULL OR livemode = $3) \
-             UNION SELECT o.merged_into, named.livemode, named.kind FROM orders o JOIN named USING (id) WHERE o.merged_into IS NOT NULL) \
-         SELECT o.* FROM named JOIN orders o USING (id) WHERE o.merged_into IS NULL \
-         ORDER BY o.livemode DESC, named.kind = 'label' DESC LIMIT 1",
-    )
-    .bind::<Text, _>(reference)
-    .bind::<Text, _>(account)
-    .bind::<Nullable<Bool>, _>(livemode)
-    .get_result(conn)
-    .optional()
 }

@@ -28,6 +28,7 @@
 mod backoff;
 mod deliver;
 mod email;
+pub mod history;
 mod letter;
 mod store;
 pub mod templates;

@@ -1,22 +1,57 @@
-//! `GET /api/orders/{reference}`
+//! `GET /api/orders` and `GET /api/orders/{reference}`
 
+use super::{on_database, page, query};
 use crate::http::State;
 use crate::http::auth;
 use crate::http::error::HttpError;
-use crate::orders::{self, OrderRow};
+use crate::orders::browse::{Filter, Named, find, list as list_orders};
+use crate::orders::words::is_reference;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
-
-/// Longest reference that is looked up, in bytes.
-const MAX_REFERENCE: usize = 255;
+use serde_json::json;
+use uuid::Uuid;
 
 /// Which of the orders of that name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scope {
+struct Scope {
     account: Option<String>,
     livemode: Option<bool>,
+}
+
+/// Which orders, and which page of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    status: Option<String>,
+    account: Option<String>,
+    livemode: Option<bool>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// The order that path and query name.
+pub fn named(request: &HttpRequest, reference: String) -> Result<Named, HttpError> {
+    let scope: Scope = query(request.query_string(), "the query may have account=acct_… and livemode=true|false")?;
+    named_by(reference, scope.account, scope.livemode)
+}
+
+/// The order of that reference.
+pub fn named_by(reference: String, within: Option<String>, livemode: Option<bool>) -> Result<Named, HttpError> {
+    if !is_reference(&reference) {
+        return Err(HttpError::bad_request(
+            "invalid_reference",
+            "a reference has 1 to 255 bytes and no control characters",
+        ));
+    }
+    Ok(Named { reference, account: account(within)?.unwrap_or_default(), livemode })
+}
+
+/// An account as a query names it.
+fn account(given: Option<String>) -> Result<Option<String>, HttpError> {
+    let usable = |account: &String| account.len() <= 255 && !account.chars().any(char::is_control);
+    let fits = given.as_ref().is_none_or(usable);
+    if fits { Ok(given) } else { Err(HttpError::bad_request("invalid_account", "an account is acct_…")) }
 }
 
 /// One order, by reference or alias.
@@ -26,51 +61,24 @@ pub async fn get(
     state: web::Data<State>,
 ) -> Result<HttpResponse, HttpError> {
     auth::api(&request, &state)?;
-    let scope = web::Query::<Scope>::from_query(request.query_string())
-        .map_err(|_| {
-            HttpError::bad_request("invalid_query", "the query may have account=acct_… and livemode=true|false")
-        })?
-        .into_inner();
-    let reference = path.into_inner();
-    if reference.is_empty() || reference.len() > MAX_REFERENCE || reference.chars().any(char::is_control) {
-        return Err(HttpError::bad_request(
-            "invalid_reference",
-            "a reference has 1 to 255 bytes and no control characters",
-        ));
-    }
-    let pool = state.pool.clone();
-    let found = web::block(move || {
-        let mut conn = pool.get().map_err(|error| error.to_string())?;
-        let account = scope.account.unwrap_or_default();
-        orders::find(&mut conn, &reference, &account, scope.livemode).map_err(|error| error.to_string())
-    });
-    match tokio::time::timeout(state.config.answer_deadline, found).await {
-        Ok(Ok(Ok(Some(order)))) => Ok(HttpResponse::Ok().json(body(&order))),
-        Ok(Ok(Ok(None))) => Err(HttpError::not_found("no order answers to this reference")),
-        Ok(Ok(Err(error))) => {
-            log::error!(error = error; "an order could not be read");
-            Err(HttpError::unavailable())
-        }
-        Ok(Err(_)) | Err(_) => Err(HttpError::unavailable()),
+    let named = named(&request, path.into_inner())?;
+    match on_database(&state, move |conn| Ok(find(conn, &named)?)).await? {
+        Some(order) => Ok(HttpResponse::Ok().json(order)),
+        None => Err(HttpError::not_found("no order answers to this reference")),
     }
 }
 
-fn body(order: &OrderRow) -> Value {
-    json!({
-        "reference": order.reference,
-        "account": order.account,
-        "livemode": order.livemode,
-        "status": order.status,
-        "money_status": order.money_status,
-        "review_reasons": order.review_reasons,
-        "currency": order.currency,
-        "amount_expected": order.amount_expected,
-        "amount_paid": order.amount_paid,
-        "amount_refunded": order.amount_refunded,
-        "amount_lost": order.amount_lost,
-        "customer_email": order.customer_email,
-        "customer_name": order.customer_name,
-        "version": order.version,
-        "updated_at": order.updated_at,
-    })
+/// Orders, the newest first.
+pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, HttpError> {
+    auth::api(&request, &state)?;
+    let asked: Listed =
+        query(request.query_string(), "the query may have status, account, livemode, limit and cursor")?;
+    let (limit, before) = (page::limit(asked.limit)?, page::cursor::<Uuid>(asked.cursor.as_deref())?);
+    let status = asked.status.filter(|status| !status.is_empty());
+    if status.as_deref().is_some_and(|status| !status.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')) {
+        return Err(HttpError::bad_request("invalid_status", "a status is a word such as paid or review"));
+    }
+    let filter = Filter { status, account: account(asked.account)?, livemode: asked.livemode };
+    let orders = on_database(&state, move |conn| Ok(list_orders(conn, &filter, before, limit + 1)?)).await?;
+    Ok(HttpResponse::Ok().json(page::body(orders, limit, |order| order.id.to_string(), |order| json!(order))))
 }

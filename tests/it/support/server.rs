@@ -113,6 +113,14 @@ impl Receiver {
         answer(self.client.get(self.url(path)).bearer_auth(API_TOKEN).send().await.unwrap()).await
     }
 
+    /// Calls the API with a body.
+    pub async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, self.url(path)).bearer_auth(API_TOKEN);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        answer(request.send().await.unwrap()).await
+    }
+
     /// The order of that name, as the API shows it.
     pub async fn order(&self, reference: &str) -> Value {
         let answer = self.api(&format!("/api/orders/{reference}")).await;
@@ -130,6 +138,15 @@ impl Receiver {
                 return;
             }
         }
+    }
+
+    /// The same, with what waits for a moment yet to come made due first.
+    pub async fn settle_all(&self, db: &TestDb) {
+        while count(&mut db.conn(), "SELECT count(*) FROM pending") > 0 {
+            sql_query("UPDATE pending SET next_at = now()").execute(&mut db.conn()).unwrap();
+            self.settle().await;
+        }
+        self.settle().await;
     }
 
     /// The files of the mails that were sent.

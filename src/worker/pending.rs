@@ -1,30 +1,20 @@
-//! What is left over: events that were acknowledged as pending, messages that are due.
-//!
-//! Each kind of work is a step that runs once ([`apply_pending`], [`outbox::run_once`]); the loops around them only
-//! repeat, poll each second, and listen to the in-process wake-up, which may be lost without harm.
+//! Events that were acknowledged before their order could be written.
 
 use crate::db::DbPool;
 use crate::inbox::{self, ClaimedEvent, State};
 use crate::intake::{Rules, Verdict};
 use crate::orders::{self, Facts, Incoming, Outcome, Scope};
-use crate::outbox::{self, Outbox};
 use anyhow::Context;
 use diesel::Connection;
 use diesel::pg::PgConnection;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 /// Events claimed at once.
 const BATCH: i32 = 64;
 /// After this a claim is anybody's again.
-const LEASE_SECONDS: i32 = 30;
+pub(super) const LEASE_SECONDS: i32 = 30;
 /// An event that fails this often is quarantined.
 const MAX_TRIES: i32 = 8;
-/// A lost wake-up costs at most this.
-const POLL: Duration = Duration::from_secs(1);
-
 /// Claims a batch of pending events and applies them; returns how many were claimed.
 ///
 /// # Errors
@@ -35,6 +25,17 @@ pub fn apply_pending(pool: &DbPool, rules: &Rules) -> anyhow::Result<usize> {
     let claimed = conn
         .transaction(|conn| inbox::claim(conn, token, BATCH, LEASE_SECONDS))
         .context("cannot claim pending events")?;
+    settle_claimed(&mut conn, rules, token, &claimed)?;
+    Ok(claimed.len())
+}
+
+/// Applies events that `token` holds, and settles them or puts them off.
+pub(super) fn settle_claimed(
+    conn: &mut PgConnection,
+    rules: &Rules,
+    token: Uuid,
+    claimed: &[ClaimedEvent],
+) -> anyhow::Result<()> {
     let judged: Vec<(&ClaimedEvent, Verdict)> =
         claimed.iter().map(|event| (event, rules.judge_stored(&event.source, &event.body))).collect();
     let mut applicable = Vec::new();
@@ -42,22 +43,22 @@ pub fn apply_pending(pool: &DbPool, rules: &Rules) -> anyhow::Result<usize> {
         let reason = verdict.reason.as_deref();
         match (&verdict.facts, verdict.state) {
             (Some(facts), _) => applicable.push((*event, facts)),
-            (None, State::Pending) => give_up_or_postpone(&mut conn, token, event, reason.unwrap_or_default())?,
+            (None, State::Pending) => give_up_or_postpone(conn, token, event, reason.unwrap_or_default())?,
             (None, state) => {
-                inbox::settle(&mut conn, token, &[event.id], state, reason).context("cannot settle an event")?;
+                inbox::settle(conn, token, &[event.id], state, reason).context("cannot settle an event")?;
             }
         }
     }
     if applicable.is_empty() {
-        return Ok(claimed.len());
+        return Ok(());
     }
     // Together first; whatever that does not settle is tried by itself, so that a poison event stands alone.
-    let left = apply(&mut conn, rules, token, &applicable)?;
+    let left = apply(conn, rules, token, &applicable)?;
     for event in left {
-        let alone = apply(&mut conn, rules, token, &[event])?;
+        let alone = apply(conn, rules, token, &[event])?;
         debug_assert!(alone.len() <= 1);
     }
-    Ok(claimed.len())
+    Ok(())
 }
 
 /// Applies `events` in one transaction and settles what was applied. Where more than one was tried, those that could
@@ -99,7 +100,7 @@ fn apply<'a>(
     Ok(left)
 }
 
-fn scope(event: &ClaimedEvent) -> Scope {
+pub(super) fn scope(event: &ClaimedEvent) -> Scope {
     Scope { source: "stripe", account: event.account.clone(), livemode: event.livemode }
 }
 
@@ -116,75 +117,4 @@ fn give_up_or_postpone(conn: &mut PgConnection, token: Uuid, event: &ClaimedEven
         inbox::postpone(conn, token, event.id, seconds, why).context("cannot postpone an event")?;
     }
     Ok(())
-}
-
-/// Whether the loops go round.
-#[derive(Clone, Debug)]
-pub struct Heartbeat(Arc<[Mutex<Instant>; 2]>);
-
-impl Default for Heartbeat {
-    fn default() -> Self {
-        let now = Instant::now();
-        Self(Arc::new([Mutex::new(now), Mutex::new(now)]))
-    }
-}
-
-impl Heartbeat {
-    fn beat(&self, of: usize) {
-        *self.0[of].lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// No loop has stood still for longer than `limit`.
-    pub fn is_alive(&self, limit: Duration) -> bool {
-        self.0.iter().all(|last| last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() <= limit)
-    }
-}
-
-/// The loops; they end when `stop` turns true, after the step in hand.
-pub async fn run(
-    heartbeat: Heartbeat,
-    pool: DbPool,
-    rules: Arc<Rules>,
-    outbox: Arc<Outbox>,
-    wake: Arc<Notify>,
-    stop: watch::Receiver<bool>,
-) {
-    let (pending_stop, outbox_wake, other) = (stop.clone(), Arc::clone(&wake), heartbeat.clone());
-    let pending = repeat(pending_stop, wake, "pending events", move || {
-        heartbeat.beat(0);
-        let (pool, rules) = (pool.clone(), Arc::clone(&rules));
-        async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &rules)).await? }
-    });
-    let messages = repeat(stop, outbox_wake, "messages", move || {
-        other.beat(1);
-        let outbox = Arc::clone(&outbox);
-        async move { outbox::run_once(&outbox).await }
-    });
-    tokio::join!(pending, messages);
-}
-
-async fn repeat<F>(mut stop: watch::Receiver<bool>, wake: Arc<Notify>, what: &str, work: impl Fn() -> F)
-where
-    F: Future<Output = anyhow::Result<usize>>,
-{
-    let mut failing = false;
-    while !*stop.borrow() {
-        match work().await {
-            Ok(0) => failing = false,
-            Ok(_) => {
-                failing = false;
-                continue;
-            }
-            Err(error) if failing => log::debug!(error = format!("{error:#}"); "the worker for {what} still fails"),
-            Err(error) => {
-                failing = true;
-                log::error!(error = format!("{error:#}"); "the worker for {what} fails; it goes on trying each second");
-            }
-        }
-        tokio::select! {
-            () = wake.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
-            _ = stop.changed() => {}
-        }
-    }
 }

@@ -1,0 +1,2 @@
+DROP INDEX orders_in_review;
+DROP INDEX events_received;
