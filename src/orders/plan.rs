@@ -235,6 +235,8 @@ fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after:
         }
         let order = Order::derive(&group.name, &group.facts);
         plan.rehomed.extend(owed_by(&group.facts, &order).into_iter().map(|(key, _)| (key, *to)));
+        // Messages come with the flag of the order that they leave.
+        if is_held(&order) { plan.holds.push(*to) } else { plan.releases.push(*to) }
     }
     for (id, known) in before.orders.iter().filter(|(id, _)| !after.contains_key(*id)) {
         let references = known.facts.references();

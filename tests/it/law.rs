@@ -10,13 +10,13 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use ringup::db;
-use ringup::inbox::NewEvent;
-use ringup::intake::{Answer, Budget, Intake, Rules, Submission, rules};
-use ringup::orders::{Facts, Order, Settings, due};
-use ringup::source::stripe;
+use ringup::inbox::{NewEvent, State};
+use ringup::intake::{Answer, Budget, Intake, Rules, Submission};
+use ringup::orders::{Facts, Name, Order, Settings, browse, due, explain};
 use ringup::{outbox, worker};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// Cases in one run; each is a shop of its own.
 const CASES: u64 = 220;
@@ -74,6 +74,11 @@ impl Attempt {
                 "charge": format!("ch_{}", self.n), "payment_intent": format!("pi_{}", self.n), "metadata": {} })
     }
 
+    fn dispute(&self, status: &str) -> Value {
+        json!({ "id": format!("dp_{}", self.n), "object": "dispute", "amount": self.amount, "currency": "eur", "status": status,
+                "reason": "fraudulent", "charge": format!("ch_{}", self.n), "payment_intent": format!("pi_{}", self.n), "metadata": {} })
+    }
+
     fn tell(&self, rng: &mut StdRng, events: &mut Vec<Value>) {
         let mut add = |kind: &str, object: Value| events.push(json!({ "type": kind, "data": { "object": object } }));
         add("payment_intent.created", self.intent("requires_payment_method"));
@@ -88,6 +93,15 @@ impl Attempt {
         for part in 1..=rng.random_range(0..=2) {
             add("refund.created", self.refund(part, "pending"));
             add("refund.updated", self.refund(part, ["succeeded", "failed"].choose(rng).unwrap()));
+        }
+        if rng.random_bool(0.3) {
+            add("charge.dispute.created", self.dispute("needs_response"));
+            add("charge.dispute.closed", self.dispute(["won", "lost"].choose(rng).unwrap()));
+        }
+        if rng.random_bool(0.2) {
+            let warning = json!({ "id": format!("issfr_{}", self.n), "object": "radar.early_fraud_warning", "actionable": true,
+                "charge": format!("ch_{}", self.n), "payment_intent": format!("pi_{}", self.n), "fraud_type": "misc" });
+            add("radar.early_fraud_warning.created", warning);
         }
         if self.invoice {
             let (invoice, intent) = (format!("in_{}", self.n), format!("pi_{}", self.n));
@@ -105,37 +119,101 @@ impl Attempt {
     }
 }
 
-/// The bodies of one case, with ids and times of their own; some times are equal, some inverted.
-fn bodies(rng: &mut StdRng, case: u64) -> Vec<String> {
-    let mut events = world(rng);
-    for (n, event) in events.iter_mut().enumerate() {
-        event["id"] = json!(format!("evt_{case}_{n}"));
+/// An event as its sender would have it stored.
+#[derive(Clone)]
+struct Sent {
+    source: &'static str,
+    event_id: String,
+    body: String,
+}
+
+/// The events of one case, with ids and times of their own; some times are equal, some inverted.
+fn sent(rng: &mut StdRng, case: u64, rules: &Rules) -> Vec<Sent> {
+    let mut all = Vec::new();
+    for (n, mut event) in world(rng).into_iter().enumerate() {
+        let event_id = format!("evt_{case}_{n}");
+        event["id"] = json!(event_id);
         event["object"] = json!("event");
         event["created"] = json!(1_700_000_000 + rng.random_range(0..4));
         event["livemode"] = json!(false);
         event["account"] = json!(account(case));
+        all.push(Sent { source: "stripe", event_id, body: renamed(&event.to_string(), case) });
     }
-    events.iter().map(Value::to_string).collect()
+    let words = words(rng, case, &all, rules);
+    all.extend(words.into_iter().enumerate().map(|(n, word)| Sent {
+        source: "shop",
+        event_id: format!("word_{case}_{n}"),
+        body: word.to_string(),
+    }));
+    all
+}
+
+/// What the shop says of these orders: what it expects, under a reference or an id, and what a person let go on.
+fn words(rng: &mut StdRng, case: u64, events: &[Sent], rules: &Rules) -> Vec<Value> {
+    let mut words = Vec::new();
+    for sequence in 1..=rng.random_range(0..=3) {
+        let (field, name) = match rng.random_range(0..4) {
+            0 => ("object", format!("pi_c{case}x{}", rng.random_range(0..3))),
+            1 => ("reference", "B".to_owned()),
+            _ => ("reference", "A".to_owned()),
+        };
+        let payments = if rng.random_bool(0.5) { "one" } else { "many" };
+        words.push(
+            json!({ "type": "expectation", "sequence": sequence, field: name, "amount": rng.random_range(1..5) * 100,
+            "currency": "eur", "email": "desk@example.com", "payments": payments }),
+        );
+    }
+    for group in pool(events, rules).groups() {
+        let Name::Label(reference) = &group.name else { continue };
+        let tokens = Order::derive(&group.name, &group.facts).releasable;
+        if rng.random_bool(0.5) && !tokens.is_empty() {
+            let released: Vec<_> = tokens.into_iter().filter(|_| rng.random_bool(0.8)).collect();
+            words.push(json!({ "type": "release", "sequence": 1, "reference": reference, "released": released }));
+        }
+    }
+    words
 }
 
 fn account(case: u64) -> String {
     format!("acct_{case}")
 }
 
-fn facts(body: &str, rules: &Rules) -> Facts {
-    let verdict = rules.judge_stored("stripe", body.as_bytes());
-    verdict.facts.unwrap_or_else(|| panic!("{body}: {:?}", verdict.reason))
+fn facts(sent: &Sent, rules: &Rules) -> Facts {
+    let verdict = rules.judge_stored(sent.source, sent.body.as_bytes());
+    verdict.facts.unwrap_or_else(|| panic!("{}: {:?}", sent.body, verdict.reason))
 }
 
-fn submission(body: &str, rules: &Rules, budget: &Budget) -> Submission {
-    let event = stripe::parse(body.as_bytes()).unwrap();
-    let verdict = rules.judge(&event);
-    let new = NewEvent { body: body.as_bytes().to_vec(), ..rules::stored(&event, &verdict, Utc::now()) };
-    Submission { event: new, facts: verdict.facts, permit: budget.reserve(body.len()).unwrap() }
+fn pool(events: &[Sent], rules: &Rules) -> Facts {
+    let mut pool = Facts::default();
+    for event in events {
+        pool.merge(&facts(event, rules));
+    }
+    pool
+}
+
+fn submission(sent: &Sent, case: u64, rules: &Rules, budget: &Budget) -> Submission {
+    let value: Value = serde_json::from_str(&sent.body).unwrap();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let object_id = text(&value["data"]["object"]["id"]).or(text(&value["reference"])).or(text(&value["object"]));
+    let new = NewEvent {
+        source: sent.source,
+        account: account(case),
+        event_id: sent.event_id.clone(),
+        livemode: false,
+        event_type: text(&value["type"]).unwrap(),
+        api_version: None,
+        created: value["created"].as_i64(),
+        object_id,
+        state: State::Processed,
+        reason: None,
+        received_at: Utc::now(),
+        body: sent.body.as_bytes().to_vec(),
+    };
+    Submission { event: new, facts: Some(facts(sent, rules)), permit: budget.reserve(sent.body.len()).unwrap() }
 }
 
 /// Three clients at two instances, and a worker beside them, until nothing is left.
-fn deliver_all(db: &TestDb, rules: &Rules, deliveries: &[String]) {
+fn deliver_all(db: &TestDb, case: u64, rules: &Rules, deliveries: &[Sent]) {
     let url = db.url();
     let instances =
         [Intake::new(&url, rules.settings.clone(), || ()), Intake::new(&url, rules.settings.clone(), || ())];
@@ -145,8 +223,10 @@ fn deliver_all(db: &TestDb, rules: &Rules, deliveries: &[String]) {
             let (intake, budget) = (&instances[n % 2].0, &budget);
             scope.spawn(move || {
                 for batch in share.chunks(40) {
-                    let answers: Vec<_> =
-                        batch.iter().map(|body| intake.submit(submission(body, rules, budget)).unwrap()).collect();
+                    let answers: Vec<_> = batch
+                        .iter()
+                        .map(|sent| intake.submit(submission(sent, case, rules, budget)).unwrap())
+                        .collect();
                     for answer in answers {
                         assert_ne!(answer.blocking_recv().unwrap(), Answer::Unavailable);
                     }
@@ -166,11 +246,8 @@ fn deliver_all(db: &TestDb, rules: &Rules, deliveries: &[String]) {
 }
 
 /// What the rows of a case should be: a fold over the set of its events.
-fn expected(bodies: &[String], rules: &Rules) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
-    let mut pool = Facts::default();
-    for body in bodies {
-        pool.merge(&facts(body, rules));
-    }
+fn expected(events: &[Sent], rules: &Rules) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
+    let pool = pool(events, rules);
     let (mut rows, mut owed) = (BTreeMap::new(), Vec::new());
     for group in pool.groups() {
         let order = Order::derive(&group.name, &group.facts);
@@ -205,8 +282,8 @@ fn stored(conn: &mut PgConnection, case: u64) -> BTreeMap<String, Value> {
     unique
 }
 
-fn check(conn: &mut PgConnection, case: u64, bodies: &[String], rules: &Rules) {
-    let (rows, owed) = expected(bodies, rules);
+fn check(conn: &mut PgConnection, case: u64, events: &[Sent], rules: &Rules) {
+    let (rows, owed) = expected(events, rules);
     let stored = stored(conn, case);
     if stored != rows {
         for (whose, rows) in [("stored", &stored), ("expected", &rows)] {
@@ -246,6 +323,11 @@ fn check(conn: &mut PgConnection, case: u64, bodies: &[String], rules: &Rules) {
         assert_eq!(under.len(), 1, "case {case}: {names:?} of {queued:?}");
     }
     assert_eq!(queued.len(), owed.len(), "case {case}: queued {queued:?}, owed {owed:?}");
+    let flags = format!(
+        "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id \
+         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review')"
+    );
+    assert_eq!(texts(conn, &flags), [], "case {case}: held, or not, as its order is in review, or not");
     let homeless = format!(
         "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id WHERE o.account = '{account}' AND o.merged_into IS NOT NULL AND m.state = 'queued'"
     );
@@ -257,19 +339,29 @@ fn rows_and_messages_are_those_of_one_fold_however_the_events_came() {
     let db = TestDb::new();
     let rules = Rules::from(Settings { grace_seconds: 60, ..Settings::default() });
     let mut rng = StdRng::seed_from_u64(20_261_123);
-    let cases: Vec<Vec<String>> = (0..CASES).map(|case| bodies(&mut rng, case)).collect();
-    for (case, bodies) in (0..).zip(&cases) {
-        let bodies: Vec<String> = bodies.iter().map(|body| renamed(body, case)).collect();
-        let mut deliveries = [&bodies[..], &bodies[..]].concat();
+    let cases: Vec<Vec<Sent>> = (0..CASES).map(|case| sent(&mut rng, case, &rules)).collect();
+    for (case, events) in (0..).zip(&cases) {
+        let mut deliveries = [&events[..], &events[..]].concat();
         deliveries.shuffle(&mut rng);
-        deliver_all(&db, &rules, &deliveries);
-        check(&mut db.conn(), case, &bodies, &rules);
+        deliver_all(&db, case, &rules, &deliveries);
+        check(&mut db.conn(), case, events, &rules);
+    }
+    rebuilt_without_a_difference(&mut db.conn(), &rules);
+}
+
+/// The stored events explain every row.
+fn rebuilt_without_a_difference(conn: &mut PgConnection, rules: &Rules) {
+    let mut after = Uuid::nil();
+    while let Some(order) = browse::next(conn, after).unwrap() {
+        after = order.id;
+        let rebuilt = explain::rebuild(conn, &rules.settings, order.id, false).unwrap().unwrap();
+        assert_eq!(rebuilt.differences, [], "{} of {}", order.reference, order.account);
     }
 }
 
 /// Gives the objects of a case ids that no other case has, as Stripe's are.
 fn renamed(body: &str, case: u64) -> String {
-    ["pi_", "ch_", "cs_", "re_", "in_", "inpay_"]
+    ["pi_", "ch_", "cs_", "re_", "in_", "inpay_", "dp_", "issfr_"]
         .iter()
         .fold(body.to_owned(), |body, prefix| body.replace(&format!("\"{prefix}"), &format!("\"{prefix}c{case}x")))
 }
