@@ -1,2 +1,3 @@
+ALTER TABLE orders DROP COLUMN subscription;
 DROP INDEX orders_in_review;
 DROP INDEX events_received;

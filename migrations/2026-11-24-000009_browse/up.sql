@@ -3,3 +3,6 @@
 CREATE INDEX events_received ON events USING brin (received_at);
 -- On the reasons and not on the status: a write that leaves the reasons as they are stays a heap-only update.
 CREATE INDEX orders_in_review ON orders (id) WHERE review_reasons <> '{}';
+
+ALTER TABLE orders ADD COLUMN subscription text;
+COMMENT ON COLUMN orders.subscription IS 'The subscription whose invoice this order is.';

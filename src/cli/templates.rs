@@ -1,5 +1,6 @@
 //! `ringup templates`: what is wrong with the mail templates, and how a mail looks.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -60,8 +61,8 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn check(dir: Option<&Path>) -> anyhow::Result<String> {
     let templates = Templates::load(dir)?;
-    let locales: Vec<_> = templates.locales().collect();
-    Ok(format!("all templates are well, in {}", locales.join(", ")))
+    let locales: BTreeSet<_> = Kind::OF_ORDERS.iter().flat_map(|notice| templates.locales(notice)).collect();
+    Ok(format!("all templates are well, in {}", locales.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 fn preview(notice: &Kind, locale: Option<&str>, html: bool, dir: Option<&Path>) -> anyhow::Result<String> {

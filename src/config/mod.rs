@@ -16,7 +16,7 @@ pub use smtp::SmtpTarget;
 pub use vars::{Mistakes, Secret, Vars};
 
 /// Every variable, in the order of `.env.example`.
-pub const KNOWN: [&str; 26] = [
+pub const KNOWN: [&str; 27] = [
     "DATABASE_URL",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_SECRET_KEY",
@@ -32,6 +32,7 @@ pub const KNOWN: [&str; 26] = [
     "MAIL_FROM",
     "SHOP_NAME",
     "SHOP_URL",
+    "SHOP_EMAIL",
     "SLACK_WEBHOOK_URL",
     "API_TOKEN",
     "ADMIN_TOKEN",
@@ -287,9 +288,20 @@ fn mail(vars: &Vars) -> Mail {
         from: vars.require("MAIL_FROM", "the sender of mails, such as Shop <orders@example.com>"),
         shop_name: vars.get("SHOP_NAME").unwrap_or_else(|| "Your shop".into()),
         shop_url: vars.get("SHOP_URL"),
+        shop_email: shop_email(vars),
         templates_dir: vars.get("TEMPLATES_DIR").map(PathBuf::from),
         deadline: seconds(vars, "SEND_DEADLINE", 30, 1..=600),
     }
+}
+
+fn shop_email(vars: &Vars) -> Option<String> {
+    let given = vars.get("SHOP_EMAIL").map(|email| email.trim().to_owned())?;
+    let odd = |c: char| c.is_whitespace() || c.is_control() || ",;<>\"".contains(c);
+    let parts = given.rsplit_once('@');
+    if given.contains(odd) || parts.is_none_or(|(user, domain)| user.is_empty() || domain.is_empty()) {
+        vars.mistake("SHOP_EMAIL", "is not one address such as desk@example.com");
+    }
+    Some(given)
 }
 
 fn seconds(vars: &Vars, key: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> Duration {

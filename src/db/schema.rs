@@ -62,6 +62,7 @@ diesel::table! {
         merged_into -> Nullable<Uuid>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        subscription -> Nullable<Text>,
     }
 }
 

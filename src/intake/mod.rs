@@ -24,6 +24,8 @@ pub use budget::{Budget, Permit};
 pub use rules::{Rules, Verdict};
 pub use writer::Writer;
 
+/// Facts of an order that the writer still merges by itself, in bytes: some hundreds of objects.
+const LARGEST: i32 = 128 << 10;
 /// Events that may wait for the writer; their bytes are bounded by [`Budget`].
 const QUEUE: usize = 4096;
 
@@ -74,6 +76,7 @@ impl Intake {
         settings: crate::orders::Settings,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> (Self, Writer) {
+        let settings = crate::orders::Settings { largest: Some(LARGEST), ..settings };
         let (queue, jobs) = sync_channel(QUEUE);
         let (depth, abandoned) = (Arc::default(), Arc::default());
         let intake = Self { queue, depth: Arc::clone(&depth), abandoned: Arc::clone(&abandoned) };

@@ -9,7 +9,7 @@ use super::order::{Order, Status};
 use super::store::{Locked, Move, Scope, Scoped, Written};
 use super::{Settings, due};
 use crate::notices::{Notice, Wait};
-use crate::outbox::{self, MessageKind, NewMessage};
+use crate::outbox::{self, Audience, MessageKind, NewMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -141,12 +141,13 @@ fn name(group: &Group) -> &str {
     }
 }
 
-/// The mails that `facts` owe: a missing address delays only the mail, so it is owed once the address is known.
+/// The mails that `facts` owe. One to the customer is owed once there is an address.
 fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Notice)> {
-    if order.customer_email.is_none() {
-        return Vec::new();
-    }
-    let mails = due(facts).into_iter().filter(|notice| outbox::customer_mail(&notice.kind));
+    let mails = due(facts).into_iter().filter(|notice| match outbox::audience(&notice.kind) {
+        Some(Audience::Customer) => order.customer_email.is_some(),
+        Some(Audience::Shop) => true,
+        None => false,
+    });
     mails.map(|notice| (notice.key.clone(), notice)).collect()
 }
 
@@ -206,6 +207,7 @@ fn message(notice: Notice, order: Uuid, held: bool, settings: &Settings) -> NewM
     });
     NewMessage {
         kind: MessageKind::Email,
+        held: held && outbox::audience(&notice.kind) == Some(Audience::Customer),
         notice: notice.kind,
         dedupe_key: notice.key,
         also: notice.also,
@@ -213,7 +215,6 @@ fn message(notice: Notice, order: Uuid, held: bool, settings: &Settings) -> NewM
         about: notice.about,
         delay_seconds,
         waiting: notice.wait.is_some(),
-        held,
     }
 }
 

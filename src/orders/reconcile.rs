@@ -60,7 +60,7 @@ fn merge(
     let mut outcomes = vec![Outcome::Applied; incoming.len()];
     let mut sets = resolve(conn, incoming)?;
     refer(conn, &mut sets, &mut outcomes)?;
-    let locked = lock(conn, &mut sets, &mut outcomes)?;
+    let locked = lock(conn, settings, &mut sets, &mut outcomes)?;
 
     let (mut all, mut unwritten) = (Plan::default(), Vec::new());
     for set in &sets {
@@ -200,10 +200,15 @@ impl Set {
 }
 
 /// Locks the orders of all sets; holds back the sets whose orders are not all ours.
-fn lock(conn: &mut PgConnection, sets: &mut [Set], outcomes: &mut [Outcome]) -> QueryResult<HashMap<Uuid, Locked>> {
+fn lock(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    sets: &mut [Set],
+    outcomes: &mut [Outcome],
+) -> QueryResult<HashMap<Uuid, Locked>> {
     let free = sets.iter().filter(|set| set.held.is_none());
     let wanted: BTreeSet<Uuid> = free.flat_map(Set::orders).collect();
-    let locked = store::lock(conn, &wanted.iter().copied().collect::<Vec<_>>())?;
+    let locked = store::lock(conn, &wanted.iter().copied().collect::<Vec<_>>(), settings.largest)?;
     let locked: HashMap<Uuid, Locked> = locked.into_iter().map(|row| (row.id, row)).collect();
 
     let absent: Vec<Uuid> = wanted.iter().filter(|id| !locked.contains_key(*id)).copied().collect();
@@ -212,6 +217,8 @@ fn lock(conn: &mut PgConnection, sets: &mut [Set], outcomes: &mut [Outcome]) -> 
     for set in sets.iter_mut().filter(|set| set.held.is_none()) {
         if set.orders().iter().any(|id| elsewhere.contains(id)) {
             set.hold(outcomes, "its order is locked by someone else");
+        } else if set.orders().iter().any(|id| locked.get(id).is_some_and(|row| row.large)) {
+            set.hold(outcomes, "its order is large: left to the workers");
         } else if set.orders().iter().any(|id| locked.get(id).is_some_and(|row| row.moved || row.merged)) {
             recheck(conn, set, &locked, outcomes)?;
         }

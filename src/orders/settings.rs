@@ -10,6 +10,9 @@ pub struct Settings {
     pub labelling: Labelling,
     /// How long a confirmation waits for its order's reference, in seconds.
     pub grace_seconds: i32,
+    /// Orders whose facts take more bytes than that are left to the workers, so that the writer is never busy with one
+    /// for long; `None` takes all.
+    pub largest: Option<i32>,
 }
 
 impl Settings {
@@ -22,6 +25,7 @@ impl Settings {
         Self {
             labelling: Labelling { metadata_key: config.metadata_key.clone(), from: from.collect() },
             grace_seconds: i32::try_from(config.confirm_grace.as_secs()).unwrap_or(i32::MAX),
+            largest: None,
         }
     }
 }

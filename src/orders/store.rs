@@ -4,7 +4,7 @@
 use super::facts::{Facts, Reference};
 use super::order::Order;
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -143,6 +143,8 @@ struct LockedRow {
     moved: bool,
     #[diesel(sql_type = Bool)]
     merged: bool,
+    #[diesel(sql_type = Bool)]
+    large: bool,
 }
 
 /// An order whose row this transaction has locked.
@@ -160,15 +162,20 @@ pub struct Locked {
     pub moved: bool,
     /// Another order took it over.
     pub merged: bool,
+    /// Its facts are larger than asked for, and were not read.
+    pub large: bool,
 }
 
-/// Locks the orders among `ids` that nobody else holds, in the order of their ids.
-pub fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Locked>> {
+/// Locks the orders among `ids` that nobody else holds, in the order of their ids. Facts of more than `largest` bytes are
+/// not read: their length is known without that.
+pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> QueryResult<Vec<Locked>> {
     let rows: Vec<LockedRow> = sql_query(
-        "SELECT id, reference, facts, version, moved, merged_into IS NOT NULL AS merged FROM orders WHERE id = ANY($1) \
-         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+        "SELECT id, reference, CASE WHEN octet_length(facts) > $2 THEN '{}' ELSE facts END AS facts, version, moved, \
+                merged_into IS NOT NULL AS merged, octet_length(facts) > $2 AS large \
+         FROM orders WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    .bind::<Integer, _>(largest.unwrap_or(i32::MAX))
     .load(conn)?;
     let locked = |row: LockedRow| Locked {
         id: row.id,
@@ -178,6 +185,7 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Locked>> {
         version: row.version,
         moved: row.moved,
         merged: row.merged,
+        large: row.large,
     };
     Ok(rows.into_iter().map(locked).collect())
 }
@@ -232,17 +240,17 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     }
     sql_query(
         "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, review_reasons, currency, amount_expected, \
-                             amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version) \
+                             amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version, subscription) \
          SELECT id, source, account, livemode, reference, status, money_status, string_to_array(reasons, ' '), currency, expected, \
-                paid, refunded, lost, email, name, locale, facts, read + 1 \
-         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+                paid, refunded, lost, email, name, locale, facts, read + 1, subscription \
+         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
               AS new (id, source, account, livemode, reference, status, money_status, reasons, currency, expected, \
-                      paid, refunded, lost, email, name, locale, facts, read) \
+                      paid, refunded, lost, email, name, locale, facts, read, subscription) \
          ON CONFLICT (id) DO UPDATE SET reference = EXCLUDED.reference, status = EXCLUDED.status, money_status = EXCLUDED.money_status, \
              review_reasons = EXCLUDED.review_reasons, currency = EXCLUDED.currency, amount_expected = EXCLUDED.amount_expected, \
              amount_paid = EXCLUDED.amount_paid, amount_refunded = EXCLUDED.amount_refunded, amount_lost = EXCLUDED.amount_lost, \
              customer_email = EXCLUDED.customer_email, customer_name = EXCLUDED.customer_name, locale = EXCLUDED.locale, \
-             facts = EXCLUDED.facts, version = EXCLUDED.version, merged_into = NULL, updated_at = now() \
+             facts = EXCLUDED.facts, version = EXCLUDED.version, subscription = EXCLUDED.subscription, merged_into = NULL, updated_at = now() \
          WHERE orders.version = EXCLUDED.version - 1",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(column(orders, |o| o.id))
@@ -263,6 +271,7 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.locale.as_deref()))
     .bind::<Array<Text>, _>(column(orders, Written::facts_json))
     .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
+    .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.subscription.as_deref()))
     .execute(conn)
 }
 

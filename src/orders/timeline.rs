@@ -131,6 +131,7 @@ pub fn fields(order: &Order) -> Vec<(&'static str, Value)> {
         ("customer_email", json!(order.customer_email)),
         ("customer_name", json!(order.customer_name)),
         ("locale", json!(order.locale)),
+        ("subscription", json!(order.subscription)),
     ]
 }
 

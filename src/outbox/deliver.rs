@@ -178,6 +178,9 @@ async fn deliver(post: &Post, message: &Claimed) -> Outcome {
     if usize::try_from(message.number).unwrap_or_default() > backoff::ATTEMPTS {
         return Outcome::Refused("given up: the last attempt never ended; the message may have been sent".to_owned());
     }
+    if message.is_settled_review() {
+        return Outcome::Refused("superseded: the order is no longer in review".to_owned());
+    }
     match letter::compose(&post.templates, &post.shop, message) {
         Ok(letter) => post.mailer.send(message.id, &letter).await,
         // Nothing that the other side said: a person or a later event can still put it right.

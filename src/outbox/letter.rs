@@ -4,14 +4,17 @@ use anyhow::Context;
 use minijinja::context;
 
 use super::store::Claimed;
-use super::templates::{Part, Templates};
+use super::templates::{Audience, Part, Templates, audience};
 use crate::money::Money;
 use crate::notices::{About, Kind, OrderView};
 
 /// Who writes.
+#[derive(Clone)]
 pub(super) struct Shop {
     pub name: String,
     pub url: Option<String>,
+    /// Where the shop's own mails go.
+    pub email: String,
 }
 
 /// A mail before it becomes bytes.
@@ -29,8 +32,11 @@ pub(super) fn compose(templates: &Templates, shop: &Shop, message: &Claimed) -> 
     let notice: Kind = serde_json::from_value(message.notice.clone().into()).context("unknown notice")?;
     let about: About = serde_json::from_str(&message.about).context("the notice's own data can't be read")?;
     let order = message.order.as_ref().context("the message's order is not there")?;
+    if audience(&notice) == Some(Audience::Shop) {
+        return write(templates, shop, &notice, &about, order, (&shop.email, None));
+    }
     let address = order.customer_email.as_ref().context("the order has no usable address yet")?;
-    write(templates, shop, &notice, &about, order, address)
+    write(templates, shop, &notice, &about, order, (address, order.locale.as_deref()))
 }
 
 fn write(
@@ -39,10 +45,11 @@ fn write(
     notice: &Kind,
     about: &About,
     order: &OrderView,
-    address: &str,
+    (address, wanted): (&str, Option<&str>),
 ) -> anyhow::Result<Letter> {
-    let locale = templates.locale(order.locale.as_deref());
-    let name = order.customer_name.as_deref().and_then(name);
+    let locale = templates.locale(notice, wanted);
+    let is_customer = audience(notice) == Some(Audience::Customer);
+    let name = order.customer_name.as_deref().filter(|_| is_customer).and_then(name);
     let values = values(shop, about, order, name.as_deref(), locale);
     let render = |part| templates.render(notice, locale, part, &values);
     Ok(Letter {
@@ -76,6 +83,7 @@ pub(super) fn values(
         shop => one_line(&shop.name),
         shop_url => &shop.url,
         livemode => order.livemode,
+        reason => about.reason.as_deref().map(one_line),
     }
 }
 
@@ -131,8 +139,12 @@ mod tests {
         }
     }
 
+    fn shop() -> Shop {
+        Shop { name: "Pipers".to_owned(), url: None, email: "desk@pipers.example".to_owned() }
+    }
+
     fn composed(order: OrderView) -> Letter {
-        let shop = Shop { name: "Pipers".to_owned(), url: None };
+        let shop = shop();
         compose(&Templates::load(None).unwrap(), &shop, &claimed(Some(order))).unwrap()
     }
 
@@ -148,7 +160,8 @@ mod tests {
         ] {
             let letter = composed(OrderView { locale: locale.map(str::to_owned), ..order() });
             assert_eq!(letter.subject, subject);
-            let amount = Money::new(1099, "jpy").format(Templates::load(None).unwrap().locale(locale));
+            let amount =
+                Money::new(1099, "jpy").format(Templates::load(None).unwrap().locale(&Kind::OrderPaid, locale));
             assert!(letter.text.contains(&amount) && letter.html.contains(&amount), "{amount} {letter:?}");
         }
     }
@@ -184,14 +197,27 @@ mod tests {
     }
 
     #[test]
+    fn a_review_is_told_to_the_shop_and_not_to_the_customer() {
+        let about = r#"{"object":"pi_1","reason":"double_payment"}"#.to_owned();
+        let message = Claimed { notice: "order.review".to_owned(), about, ..claimed(Some(order())) };
+        let letter = compose(&Templates::load(None).unwrap(), &shop(), &message).unwrap();
+        assert_eq!((&letter.to_address[..], letter.to_name.as_deref()), ("desk@pipers.example", None));
+        assert_eq!(letter.subject, "Please look at order R-7");
+        assert!(
+            letter.text.contains("it was paid more than once") && letter.html.contains("it was paid more than once")
+        );
+        assert!(letter.text.contains("ringup orders release R-7"));
+    }
+
+    #[test]
     fn what_lacks_says_so() {
-        let shop = Shop { name: "Pipers".to_owned(), url: None };
+        let shop = shop();
         let templates = Templates::load(None).unwrap();
         let error = |message: &Claimed| compose(&templates, &shop, message).unwrap_err().to_string();
         assert!(error(&claimed(None)).contains("order is not there"));
         assert!(error(&claimed(Some(OrderView { customer_email: None, ..order() }))).contains("no usable address"));
-        let other = Claimed { notice: "order.review".to_owned(), ..claimed(Some(order())) };
-        assert!(error(&other).contains("no mail about order.review"));
+        let other = Claimed { notice: "order.identified".to_owned(), ..claimed(Some(order())) };
+        assert!(error(&other).contains("no mail about order.identified"));
         let unknown = Claimed { notice: "order.unheard_of".to_owned(), ..claimed(Some(order())) };
         assert!(error(&unknown).contains("unknown notice"));
     }

@@ -18,7 +18,7 @@
 //! - `sent` and `dead` are final here: a settle is guarded by the lease, so that a worker that comes late changes nothing.
 //! - Leases and due times are the database's clock; ours is never compared with it.
 //! - No connection is held while something is sent, and nothing is sent inside a transaction.
-//! - A message that is `held` (its order is in review) is not claimed.
+//! - A message that is `held` (its order is in review) is not claimed. What the shop itself is told is never held.
 //! - Every attempt that ended is a row in `attempts`, with the other side's answer.
 //!
 //! What it does not do: it doesn't decide what is owed (`orders` does), and it never writes an order. It reads
@@ -45,7 +45,7 @@ use crate::notices;
 
 pub use deliver::run_once;
 pub use store::{adopt, end_wait, enqueue, hold, keep_one, rehome, release, supersede};
-pub use templates::{Templates, customer_mail};
+pub use templates::{Audience, Templates, audience};
 
 use email::Mailer;
 use letter::Shop;
@@ -53,7 +53,7 @@ use letter::Shop;
 /// Which way a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// A mail to the customer.
+    /// A mail.
     Email,
     /// A message to Slack.
     Slack,
@@ -123,7 +123,8 @@ impl Outbox {
     pub fn new(pool: Pool, mail: &Mail) -> anyhow::Result<Self> {
         let templates = Templates::load(mail.templates_dir.as_deref())?;
         let mailer = Mailer::new(mail).context("MAIL_FROM is no usable address")?;
-        let shop = Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone() };
+        let email = mailer.shop_address(mail.shop_email.as_deref());
+        let shop = Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), email };
         Ok(Self {
             pool,
             post: Arc::new(Post { templates, shop, mailer }),

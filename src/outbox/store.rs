@@ -13,8 +13,9 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::templates::told_to_the_shop;
 use super::{MessageKind, NewMessage};
-use crate::notices::OrderView;
+use crate::notices::{Kind, OrderView};
 
 /// Queues messages, each once: a key that exists, under this or any of the message's other names, is left as it
 /// is. Returns how many are new.
@@ -104,14 +105,15 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Keeps the orders' queued messages from being sent. What a worker is sending right now goes out.
+/// Keeps the orders' queued messages to customers from being sent. What a worker is sending right now goes out.
 pub fn hold(conn: &mut PgConnection, order_ids: &[Uuid]) -> QueryResult<usize> {
     sql_query(
         "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE order_id = ANY($1) AND state = 'queued' AND NOT held \
-                                      ORDER BY id FOR NO KEY UPDATE) \
+                                        AND notice <> ALL($2) ORDER BY id FOR NO KEY UPDATE) \
          UPDATE outbox SET held = true WHERE id IN (SELECT id FROM theirs)",
     )
     .bind::<Array<SqlUuid>, _>(order_ids)
+    .bind::<Array<Text>, _>(told_to_the_shop())
     .execute(conn)
 }
 
@@ -205,6 +207,13 @@ pub(super) struct Claimed {
     pub since: DateTime<Utc>,
 }
 
+impl Claimed {
+    /// It asks a person to look at an order that needs no look any more.
+    pub fn is_settled_review(&self) -> bool {
+        self.notice == Kind::OrderReview.name() && self.order.as_ref().is_some_and(|order| order.status != "review")
+    }
+}
+
 /// Takes up to `limit` messages that are due, the longest due first, and keeps other workers away for `lease`.
 ///
 /// Held messages stay. So do mails of an order in review, whatever `held` says: the flag is written with the
@@ -227,7 +236,7 @@ pub(super) fn claim(
                      UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
                  SELECT o.* FROM survivor JOIN orders o USING (id) WHERE o.merged_into IS NULL) o ON true \
              WHERE m.state = 'queued' AND NOT m.held AND m.next_at <= now() AND m.kind = ANY($1) \
-               AND NOT (m.kind = 'email' AND o.status IS NOT DISTINCT FROM 'review') \
+               AND NOT (m.kind = 'email' AND o.status IS NOT DISTINCT FROM 'review' AND m.notice <> ALL($5)) \
              ORDER BY m.next_at, m.id LIMIT $2 FOR NO KEY UPDATE OF m SKIP LOCKED) \
          UPDATE outbox m SET lease = $3, attempts = m.attempts + 1, waiting = false, \
                 next_at = clock_timestamp() + make_interval(secs => $4) \
@@ -240,6 +249,7 @@ pub(super) fn claim(
     .bind::<BigInt, _>(i64::from(limit))
     .bind::<SqlUuid, _>(token)
     .bind::<Double, _>(lease.as_secs_f64())
+    .bind::<Array<Text>, _>(told_to_the_shop())
     .load(conn)?;
     Ok(rows.into_iter().map(Claimed::from).collect())
 }

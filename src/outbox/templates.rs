@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A file of the same name under `TEMPLATES_DIR` takes the built-in one's place, and a folder there with all of a
-//! notice's files adds a language. MJML is compiled once, with the placeholders still in it.
+//! notice's files adds a language for it. MJML is compiled once, with the placeholders still in it.
 //!
-//! A notice becomes a customer's mail by its row in `MAILS` and its files. No other line changes.
+//! A notice becomes a mail by its row in `MAILS` and its files. No other line changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -51,16 +51,34 @@ macro_rules! mail {
     };
 }
 
-/// The notices that a customer gets a mail about, the stem of their files' names, and the built-in files.
-const MAILS: [(Kind, &str, &[File]); 1] = [(Kind::OrderPaid, "order_paid", mail!("order_paid"))];
+/// Who gets a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever ordered. Their mails wait while the order is in review.
+    Customer,
+    /// Whoever runs the shop.
+    Shop,
+}
 
-/// Whether the notice becomes a mail to the customer.
-pub fn customer_mail(kind: &Kind) -> bool {
-    stem(kind).is_some()
+/// The notices that somebody gets a mail about, who that is, the stem of their files' names, and the built-in files.
+const MAILS: [(Kind, Audience, &str, &[File]); 2] = [
+    (Kind::OrderPaid, Audience::Customer, "order_paid", mail!("order_paid")),
+    (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review", "en")),
+];
+
+/// Who gets a mail about the notice, if anybody does.
+pub fn audience(kind: &Kind) -> Option<Audience> {
+    MAILS.iter().find(|(of, ..)| of == kind).map(|(_, audience, ..)| *audience)
+}
+
+/// The names of the notices that the shop gets a mail about.
+pub(super) fn told_to_the_shop() -> Vec<String> {
+    let told = MAILS.iter().filter(|(_, audience, ..)| *audience == Audience::Shop);
+    told.map(|(kind, ..)| kind.name().into_owned()).collect()
 }
 
 fn stem(kind: &Kind) -> Option<&'static str> {
-    MAILS.iter().find(|(of, ..)| of == kind).map(|(_, stem, _)| *stem)
+    MAILS.iter().find(|(of, ..)| of == kind).map(|(_, _, stem, _)| *stem)
 }
 
 /// What a mail is made of.
@@ -141,7 +159,8 @@ impl From<minijinja::Error> for TemplatesError {
 /// All templates, in all languages.
 pub struct Templates {
     environment: Environment<'static>,
-    locales: BTreeSet<String>,
+    /// The languages of each mail, by its stem.
+    locales: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 impl Templates {
@@ -158,17 +177,17 @@ impl Templates {
         Ok(templates)
     }
 
-    /// The languages there are, by their tags.
-    pub fn locales(&self) -> impl Iterator<Item = &str> {
-        self.locales.iter().map(String::as_str)
+    /// The languages in which there is a mail about the notice, by their tags.
+    pub fn locales(&self, notice: &Kind) -> impl Iterator<Item = &str> {
+        stem(notice).and_then(|stem| self.locales.get(stem)).into_iter().flatten().map(String::as_str)
     }
 
-    /// The language for a customer whose locale is `wanted`: that one, its base language, or English.
-    pub fn locale(&self, wanted: Option<&str>) -> &str {
+    /// The language of the notice's mail for somebody whose locale is `wanted`: that one, its base language, or English.
+    pub fn locale(&self, notice: &Kind, wanted: Option<&str>) -> &str {
         let wanted = wanted.unwrap_or(FALLBACK).replace('_', "-").to_ascii_lowercase();
         let base = wanted.split('-').next().unwrap_or_default();
-        let found = |tag: &str| self.locales.iter().find(|locale| locale.eq_ignore_ascii_case(tag));
-        found(&wanted).or_else(|| found(base)).map_or(FALLBACK, String::as_str)
+        let found = |tag: &str| self.locales(notice).find(|locale| locale.eq_ignore_ascii_case(tag));
+        found(&wanted).or_else(|| found(base)).unwrap_or(FALLBACK)
     }
 
     /// One part of the notice's mail.
@@ -177,19 +196,19 @@ impl Templates {
         Ok(self.rendered(&part.file(locale, stem), values)?)
     }
 
-    /// A mail as a customer would see it, with sample data: subject, text and HTML.
+    /// A mail as its reader would see it, with sample data: subject, text and HTML.
     pub fn preview(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<[String; 3]> {
-        let locale = self.locale(locale);
+        let locale = self.locale(notice, locale);
         let values = samples(locale).remove(0);
         let [subject, text, html] = Part::ALL.map(|part| self.render(notice, locale, part, &values));
         Ok([subject?, text?, html?])
     }
 
     fn check(&self) -> Result<(), TemplatesError> {
-        for (locale, values) in self.locales.iter().flat_map(|l| samples(l).into_iter().map(move |v| (l, v))) {
-            // The layout's own source first: an error there bears the line that a person can look up.
-            self.rendered(LAYOUT, &values)?;
-            for (_, stem, _) in MAILS {
+        for (stem, locales) in &self.locales {
+            for (locale, values) in locales.iter().flat_map(|l| samples(l).into_iter().map(move |v| (l, v))) {
+                // The layout's own source first: an error there bears the line that a person can look up.
+                self.rendered(LAYOUT, &values)?;
                 for part in Part::ALL {
                     let file = part.file(locale, stem);
                     let text = self.rendered(&file, &values)?;
@@ -248,18 +267,20 @@ fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TemplatesError> {
 
 fn is_template(name: &str) -> bool {
     let Some((locale, _)) = name.split_once('/') else { return name == LAYOUT };
-    MAILS.iter().any(|(_, stem, _)| Part::ALL.iter().any(|part| part.file(locale, stem) == name))
+    MAILS.iter().any(|(_, _, stem, _)| Part::ALL.iter().any(|part| part.file(locale, stem) == name))
 }
 
-fn locales(sources: &BTreeMap<String, String>) -> Result<BTreeSet<String>, TemplatesError> {
-    let folders = sources.keys().filter_map(|name| name.split_once('/'));
-    let locales: BTreeSet<String> = folders.map(|(locale, _)| locale.to_owned()).collect();
-    for locale in &locales {
-        for (_, stem, _) in MAILS {
-            let files = Part::ALL.map(|part| part.file(locale, stem));
-            if let Some(missing) = files.into_iter().find(|file| !sources.contains_key(file)) {
-                return Err(TemplatesError::Missing(missing));
-            }
+/// The languages of each mail: those that have all of its files.
+fn locales(sources: &BTreeMap<String, String>) -> Result<BTreeMap<&'static str, BTreeSet<String>>, TemplatesError> {
+    let folders: BTreeSet<&str> = sources.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+    let mut locales: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for (locale, (_, _, stem, _)) in folders.iter().flat_map(|locale| MAILS.iter().map(move |mail| (*locale, mail))) {
+        let files = Part::ALL.map(|part| part.file(locale, stem));
+        let missing: Vec<&String> = files.iter().filter(|file| !sources.contains_key(*file)).collect();
+        match missing[..] {
+            [] => drop(locales.entry(*stem).or_default().insert(locale.to_owned())),
+            [_, _, _] => {}
+            [first, ..] => return Err(TemplatesError::Missing(first.clone())),
         }
     }
     Ok(locales)
@@ -297,7 +318,11 @@ fn compiled(mjml: &str) -> Result<String, TemplatesError> {
 
 /// All that is there, and as little as there can be: a template must take both.
 fn samples(locale: &str) -> Vec<Value> {
-    let shop = Shop { name: "Pipers & Sons".to_owned(), url: Some("https://shop.example.com".to_owned()) };
+    let shop = Shop {
+        name: "Pipers & Sons".to_owned(),
+        url: Some("https://shop.example.com".to_owned()),
+        email: "desk@shop.example.com".to_owned(),
+    };
     let order = OrderView {
         reference: "R-1042".to_owned(),
         status: "paid".to_owned(),
@@ -307,9 +332,10 @@ fn samples(locale: &str) -> Vec<Value> {
         ..OrderView::default()
     };
     let bare = OrderView { currency: None, livemode: false, ..order.clone() };
-    let nameless = Shop { name: shop.name.clone(), url: None };
+    let nameless = Shop { url: None, ..shop.clone() };
+    let about = About { reason: Some("amount_mismatch".to_owned()), ..About::default() };
     vec![
-        letter::values(&shop, &About::default(), &order, Some("Ada Lovelace"), locale),
+        letter::values(&shop, &about, &order, Some("Ada Lovelace"), locale),
         letter::values(&nameless, &About::default(), &bare, None, locale),
     ]
 }

@@ -14,7 +14,9 @@ fn error(files: &[(&str, &str)]) -> String {
 #[test]
 fn the_built_in_ones_are_well_in_every_language() {
     let templates = Templates::load(None).unwrap();
-    assert_eq!(templates.locales().collect::<Vec<_>>(), ["de", "en", "es", "fr", "ja"]);
+    assert_eq!(templates.locales(&Kind::OrderPaid).collect::<Vec<_>>(), ["de", "en", "es", "fr", "ja"]);
+    assert_eq!(templates.locales(&Kind::OrderReview).collect::<Vec<_>>(), ["en"]);
+    assert_eq!(templates.locale(&Kind::OrderReview, Some("de")), "en");
 }
 
 #[test]
@@ -26,8 +28,10 @@ fn every_file_of_the_folder_is_built_in() {
 #[test]
 fn the_html_fetches_nothing_and_leaves_no_placeholder() {
     let templates = Templates::load(None).unwrap();
-    for locale in templates.locales() {
-        let [_, text, html] = templates.preview(&Kind::OrderPaid, Some(locale)).unwrap();
+    let all = [Kind::OrderPaid, Kind::OrderReview];
+    for (notice, locale) in all.iter().flat_map(|notice| templates.locales(notice).map(move |locale| (notice, locale)))
+    {
+        let [_, text, html] = templates.preview(notice, Some(locale)).unwrap();
         for remote in ["<img", "<link", "@import", "url(", "src=", "<script"] {
             assert!(!html.contains(remote), "{locale}: {remote}");
         }

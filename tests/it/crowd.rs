@@ -146,3 +146,39 @@ async fn a_claim_that_was_lost_is_retaken_and_a_late_settle_changes_nothing() {
     assert_eq!(ringup::inbox::settle(&mut conn, live, &ids, ringup::inbox::State::Processed, None).unwrap(), 4);
     all_is_right(&db, &receiver, &streams).await;
 }
+
+#[actix_rt::test]
+async fn a_large_order_is_left_to_the_workers_and_holds_up_no_other() {
+    let db = TestDb::new();
+    let receiver = Receiver::start(&db);
+    let refund = |n: usize| {
+        serde_json::json!({ "id": format!("evt_hot{n}"), "object": "event", "type": "refund.updated", "created": 1_700_000_000, "livemode": false,
+            "data": { "object": { "id": format!("re_hot{n}"), "object": "refund", "amount": 1, "currency": "eur", "status": "succeeded",
+                      "charge": "ch_hot", "payment_intent": "pi_hot", "metadata": {} } } })
+        .to_string()
+    };
+    let paid = serde_json::json!({ "id": "evt_hot", "object": "event", "type": "payment_intent.succeeded", "created": 1_700_000_000, "livemode": false,
+        "data": { "object": { "id": "pi_hot", "object": "payment_intent", "amount": 10_000, "amount_received": 10_000, "currency": "eur",
+                  "status": "succeeded", "latest_charge": "ch_hot", "metadata": { "order_id": "HOT" } } } });
+    assert_eq!(receiver.deliver(paid.to_string().as_bytes()).await.code(), "accepted");
+    let bodies: Vec<String> = (0..2000).map(refund).collect();
+    let (first, last) = bodies.split_at(1900);
+    for batch in first.chunks(475) {
+        let posts = futures_util::future::join_all(batch.iter().map(|body| receiver.deliver(body.as_bytes())));
+        assert!(posts.await.iter().all(|answer| answer.code() == "accepted"));
+    }
+    let mut conn = db.conn();
+    let left = count(&mut conn, "SELECT count(*) FROM pending");
+    for body in last {
+        assert_eq!(receiver.deliver(body.as_bytes()).await.code(), "accepted");
+    }
+    assert_eq!(count(&mut conn, "SELECT count(*) FROM pending"), left + 100);
+    let other = scenarios::play("checkout", &mut StdRng::seed_from_u64(7), crate::support::server::now()).unwrap();
+    for event in &other.events {
+        assert_eq!(receiver.deliver(event.body.as_bytes()).await.code(), "accepted");
+    }
+    assert_eq!(receiver.order(&other.reference).await["status"], "paid");
+    receiver.settle_all(&db).await;
+    let hot = receiver.order("HOT").await;
+    assert_eq!((&hot["status"], &hot["amount_refunded"]), (&"partially_refunded".into(), &2000.into()));
+}

@@ -122,6 +122,7 @@ fn mail(smtp_url: &str, deadline: Duration) -> Mail {
         target: SmtpTarget::parse(smtp_url).unwrap(),
         from: "shop@example.com".to_owned(),
         shop_name: "Pipers".to_owned(),
+        shop_email: None,
         shop_url: Some("https://shop.example.com".to_owned()),
         templates_dir: None,
         deadline,

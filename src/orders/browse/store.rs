@@ -63,6 +63,9 @@ pub struct OrderRow {
     /// The checkout's language.
     #[diesel(sql_type = Nullable<Text>)]
     pub locale: Option<String>,
+    /// The subscription whose invoice it is.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub subscription: Option<String>,
     /// Grows with each write.
     #[diesel(sql_type = BigInt)]
     pub version: i64,

@@ -48,6 +48,11 @@ impl Mailer {
         Ok(Self { from: compose::sender(&mail.from, &mail.shop_name)?, way, deadline: mail.deadline })
     }
 
+    /// Where the shop's own mails go: the address that is set, else the sender's.
+    pub fn shop_address(&self, set: Option<&str>) -> String {
+        set.map_or_else(|| self.from.email.to_string(), str::to_owned)
+    }
+
     /// Hands `letter` over under the message's stable `id`, within the deadline.
     pub async fn send(&self, id: Uuid, letter: &Letter) -> Outcome {
         let message = match compose::message(&self.from, id, letter) {
