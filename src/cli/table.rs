@@ -49,6 +49,6 @@ mod tests {
     fn columns_line_up_and_controls_are_seen() {
         let mut table = Table::new(&["ID", "STATE"]);
         table.row(&["evt_1\u{1b}[2J", ""]);
-        assert_eq!(table.to_string(), "ID               STATE\nevt_1\\u{1b}[2J  -\n");
+        assert_eq!(table.to_string(), "ID              STATE\nevt_1\\u{1b}[2J  -\n");
     }
 }

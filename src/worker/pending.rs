@@ -10,7 +10,7 @@ use diesel::pg::PgConnection;
 use uuid::Uuid;
 
 /// Events claimed at once.
-const BATCH: i32 = 64;
+const BATCH: i32 = 256;
 /// After this a claim is anybody's again.
 pub(super) const LEASE_SECONDS: i32 = 30;
 /// An event that fails this often is quarantined.

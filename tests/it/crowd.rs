@@ -161,8 +161,8 @@ async fn a_large_order_is_left_to_the_workers_and_holds_up_no_other() {
         "data": { "object": { "id": "pi_hot", "object": "payment_intent", "amount": 10_000, "amount_received": 10_000, "currency": "eur",
                   "status": "succeeded", "latest_charge": "ch_hot", "metadata": { "order_id": "HOT" } } } });
     assert_eq!(receiver.deliver(paid.to_string().as_bytes()).await.code(), "accepted");
-    let bodies: Vec<String> = (0..2000).map(refund).collect();
-    let (first, last) = bodies.split_at(1900);
+    let bodies: Vec<String> = (0..2_000).map(refund).collect();
+    let (first, last) = bodies.split_at(1_900);
     for batch in first.chunks(475) {
         let posts = futures_util::future::join_all(batch.iter().map(|body| receiver.deliver(body.as_bytes())));
         assert!(posts.await.iter().all(|answer| answer.code() == "accepted"));
@@ -180,5 +180,5 @@ async fn a_large_order_is_left_to_the_workers_and_holds_up_no_other() {
     assert_eq!(receiver.order(&other.reference).await["status"], "paid");
     receiver.settle_all(&db).await;
     let hot = receiver.order("HOT").await;
-    assert_eq!((&hot["status"], &hot["amount_refunded"]), (&"partially_refunded".into(), &2000.into()));
+    assert_eq!((&hot["status"], &hot["amount_refunded"]), (&"partially_refunded".into(), &2_000.into()));
 }

@@ -213,12 +213,12 @@ fn submission(sent: &Sent, case: u64, rules: &Rules, budget: &Budget) -> Submiss
     Submission { event: new, facts: Some(facts(sent, rules)), permit: budget.reserve(sent.body.len()).unwrap() }
 }
 
-/// Three clients at two instances, and a worker beside them, until nothing is left.
+/// Three clients at two instances, and three workers beside them, until nothing is left.
 fn deliver_all(db: &TestDb, case: u64, rules: &Rules, deliveries: &[Sent]) {
     let url = db.url();
     let instances =
         [Intake::new(&url, rules.settings.clone(), || ()), Intake::new(&url, rules.settings.clone(), || ())];
-    let (pool, budget) = (db::pool(&url, 3), Budget::new(64 << 20));
+    let (pool, budget) = (db::pool(&url, 4), Budget::new(64 << 20));
     std::thread::scope(|scope| {
         for (n, share) in deliveries.chunks(deliveries.len().div_ceil(3)).enumerate() {
             let (intake, budget) = (&instances[n % 2].0, &budget);
@@ -234,7 +234,9 @@ fn deliver_all(db: &TestDb, case: u64, rules: &Rules, deliveries: &[Sent]) {
                 }
             });
         }
-        scope.spawn(|| (0..8).map(|_| worker::apply_pending(&pool, rules).unwrap()).sum::<usize>());
+        for _ in 0..3 {
+            scope.spawn(|| (0..8).map(|_| worker::apply_pending(&pool, rules).unwrap()).sum::<usize>());
+        }
     });
     let mut conn = db.conn();
     while !texts(&mut conn, "SELECT event::text AS text FROM pending LIMIT 1").is_empty() {

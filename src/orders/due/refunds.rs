@@ -1,5 +1,7 @@
 //! The notices of money that goes back.
 
+use std::collections::BTreeMap;
+
 use super::{Owed, also, amount, key};
 use crate::notices::{About, Kind, Wait};
 use crate::orders::attempt::{Attempt, Payment, concerns};
@@ -40,13 +42,14 @@ fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
     let concerned = |refund: &Refund| {
         payment.intent.is_none_or(|intent| concerns(&attempt.component, payment.name, intent, refund))
     };
+    let sums = RunningSums::of(attempt);
     let mut given_back = 0_i64;
     for (id, refund) in attempt.refunds.iter().filter(|(_, refund)| refund.succeeded && concerned(refund)) {
         let state = &refund.now.is;
         given_back = given_back.saturating_add(state.amount);
         if state.amount < payment.amount {
             let notice = owed.add(Kind::OrderPartiallyRefunded, id, amount(state.amount, Some(&state.currency)));
-            notice.also = sums(attempt, id, refund);
+            notice.also = sums.keys(id, refund);
         }
     }
     if payment.amount > 0 && given_back >= payment.amount {
@@ -59,16 +62,32 @@ fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
     }
 }
 
-/// The keys under which this refund may have been told while it was only known as a sum: the sum of its charge's
-/// refunds up to it.
-fn sums(attempt: &Attempt<'_>, id: &str, refund: &Refund) -> Vec<String> {
-    let place = (refund.now.is.created, id);
-    let mut keys = Vec::new();
-    for charge in &refund.ties.charges {
-        let of_charge = attempt.refunds.iter().filter(|(_, other)| other.ties.charges.contains(charge));
-        let until = of_charge.filter(|(other, refund)| (refund.now.is.created, *other) <= place);
-        let sum = until.fold(0_i64, |sum, (_, refund)| sum.saturating_add(refund.now.is.amount));
-        keys.push(key(&Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}")));
+/// By charge and refund, what was given back of the charge up to and with that refund.
+struct RunningSums<'a>(BTreeMap<(&'a str, &'a str), i64>);
+
+impl<'a> RunningSums<'a> {
+    fn of(attempt: &Attempt<'a>) -> Self {
+        let mut placed: BTreeMap<&str, BTreeMap<(i64, &str), i64>> = BTreeMap::new();
+        for (id, refund) in &attempt.refunds {
+            let state = &refund.now.is;
+            for charge in &refund.ties.charges {
+                placed.entry(charge).or_default().insert((state.created, id), state.amount);
+            }
+        }
+        let mut sums = BTreeMap::new();
+        for (charge, refunds) in placed {
+            let mut sum = 0_i64;
+            for ((_, id), amount) in refunds {
+                sum = sum.saturating_add(amount);
+                sums.insert((charge, id), sum);
+            }
+        }
+        Self(sums)
     }
-    keys
+
+    /// The keys under which this refund may have been told while it was only known as a sum.
+    fn keys(&self, id: &str, refund: &Refund) -> Vec<String> {
+        let sums = refund.ties.charges.iter().filter_map(|charge| Some((charge, self.0.get(&(charge.as_str(), id))?)));
+        sums.map(|(charge, sum)| key(&Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}"))).collect()
+    }
 }
