@@ -28,7 +28,7 @@ fn every_file_of_the_folder_is_built_in() {
 #[test]
 fn the_html_fetches_nothing_and_leaves_no_placeholder() {
     let templates = Templates::load(None).unwrap();
-    let all = [Kind::OrderPaid, Kind::OrderReview];
+    let all = Kind::OF_ORDERS;
     for (notice, locale) in all.iter().flat_map(|notice| templates.locales(notice).map(move |locale| (notice, locale)))
     {
         let [_, text, html] = templates.preview(notice, Some(locale)).unwrap();
@@ -81,4 +81,20 @@ fn a_broken_one_is_named_with_its_line() {
     }
     let missing = Templates::load(Some(Path::new("/nowhere/at/all"))).err().unwrap();
     assert!(missing.to_string().starts_with("/nowhere/at/all: "), "{missing}");
+}
+
+#[test]
+fn every_mail_to_a_customer_is_there_in_every_language_and_says_its_amount() {
+    let templates = Templates::load(None).unwrap();
+    for notice in Kind::OF_ORDERS.iter().filter(|notice| audience(notice) == Some(Audience::Customer)) {
+        assert_eq!(templates.locales(notice).collect::<Vec<_>>(), ["de", "en", "es", "fr", "ja"], "{notice:?}");
+        let mut seen = BTreeSet::new();
+        for locale in ["de", "en", "es", "fr", "ja"] {
+            let [subject, text, html] = templates.preview(notice, Some(locale)).unwrap();
+            let amount = crate::money::Money::new(123_450, "eur").format(locale);
+            assert!(text.contains(&amount) && html.contains(&amount), "{notice:?} {locale}: {text}");
+            assert!(subject.contains("R-1042") && text.contains("R-1042"), "{notice:?} {locale}: {subject}");
+            assert!(seen.insert(subject), "{notice:?} {locale}: another language's words");
+        }
+    }
 }

@@ -157,3 +157,58 @@ fn older_versions_embed_charges_and_refunds() {
     let expanded = paid(json!({ "latest_charge": { "id": "ch_9", "object": "charge" } }));
     assert!(all(&[expanded]).references().iter().any(|reference| reference.value == "ch_9"));
 }
+
+#[test]
+fn while_some_money_is_there_no_failure_is_told() {
+    let link = |id: &str, intent: &str| {
+        (
+            "invoice_payment.paid",
+            json!({ "id": id, "object": "invoice_payment", "invoice": "in_1", "status": "paid", "amount_paid": 400,
+            "currency": "eur", "payment": { "type": "payment_intent", "payment_intent": intent } }),
+        )
+    };
+    let declined = json!({ "id": "pi_2", "last_payment_error": { "code": "card_declined" } });
+    let part = all(&[
+        paid(json!({ "amount": 400, "amount_received": 400 })),
+        ("payment_intent.payment_failed", intent("requires_payment_method", declined.clone())),
+        ("invoice.updated", invoice("open", json!({ "billing_reason": "manual" }))),
+        link("inpay_1", "pi_1"),
+        link("inpay_2", "pi_2"),
+    ]);
+    assert_eq!(order(&part).status.as_str(), "partially_paid");
+    assert!(!keys(&part).iter().any(|key| key.starts_with("order.payment_failed")), "{:?}", keys(&part));
+    let free = session("no_payment_required", json!({ "payment_intent": null, "amount_total": 0 }));
+    let labelled =
+        json!({ "id": "pi_2", "metadata": { "order_id": "A" }, "last_payment_error": { "code": "card_declined" } });
+    let free = all(&[free, ("payment_intent.payment_failed", intent("requires_payment_method", labelled))]);
+    assert!(!keys(&free).iter().any(|key| key.starts_with("order.payment_failed")), "{:?}", keys(&free));
+    let alone = all(&[("payment_intent.payment_failed", intent("requires_payment_method", declined))]);
+    assert_eq!(due(&alone)[0].about.reason.as_deref(), Some("card_declined"));
+}
+
+#[test]
+fn a_direct_charge_is_money_only_once_it_is_captured() {
+    let direct =
+        |changes| ("charge.succeeded", super::objects::with(charge(json!({ "payment_intent": null })), changes));
+    assert_eq!(status(&[direct(json!({}))]), "paid");
+    assert_eq!(status(&[direct(json!({ "captured": false, "amount_captured": 0 }))]), "authorized");
+    let failed = json!({ "status": "failed", "captured": false, "amount_captured": 0, "failure_code": "expired_card" });
+    assert_eq!(status(&[direct(failed.clone())]), "failed");
+    assert_eq!(due(&all(&[direct(failed)]))[0].about.reason.as_deref(), Some("expired_card"));
+    // What was captured stays so, whatever comes late.
+    let late = [direct(json!({})), direct(json!({ "captured": false, "amount_captured": 0 }))];
+    assert_eq!(status(&late), "paid");
+}
+
+#[test]
+fn an_invoice_that_is_paid_by_nothing_owes_nothing() {
+    let nothing = json!({ "amount_due": 0, "total": 0, "amount_paid": 0, "billing_reason": "subscription_create" });
+    let trial = all(&[("invoice.paid", invoice("paid", nothing))]);
+    assert_eq!(keys(&trial), Vec::<String>::new());
+}
+
+#[test]
+fn names_are_stable() {
+    use crate::orders::ReferenceKind;
+    assert_eq!([ReferenceKind::Object.as_str(), ReferenceKind::Label.as_str()], ["object", "label"]);
+}
