@@ -212,3 +212,41 @@ fn names_are_stable() {
     use crate::orders::ReferenceKind;
     assert_eq!([ReferenceKind::Object.as_str(), ReferenceKind::Label.as_str()], ["object", "label"]);
 }
+
+#[test]
+fn an_invoice_alone_is_a_payment_and_overpaid_whenever_that_was_said() {
+    let manual = |changes| invoice("paid", super::objects::with(json!({ "billing_reason": "manual" }), changes));
+    let alone = all(&[("invoice.paid", manual(json!({})))]);
+    assert_eq!(keys(&alone), ["order.paid:in_1"]);
+    let said = ("invoice.overpaid", manual(json!({ "amount_paid": 1200, "amount_overpaid": 200 })));
+    for events in [[said.clone(), ("invoice.paid", manual(json!({})))], [("invoice.paid", manual(json!({}))), said]] {
+        assert_eq!(order(&all(&events)).review_reasons, ["invoice_overpaid"]);
+    }
+    assert!(order(&alone).review_reasons.is_empty());
+    let exact = all(&[("invoice.paid", manual(json!({ "amount_overpaid": 0 })))]);
+    assert!(order(&exact).review_reasons.is_empty());
+}
+
+#[test]
+fn a_failure_that_comes_late_does_not_undo_a_charge() {
+    let succeeded = ("charge.succeeded", charge(json!({ "payment_intent": null })));
+    let failed = ("charge.failed", charge(json!({ "payment_intent": null, "status": "failed", "failure_code": "x" })));
+    assert_eq!(status(&[succeeded.clone(), failed.clone()]), "paid");
+    assert_eq!(status(&[failed, succeeded]), "paid");
+}
+
+#[test]
+fn a_free_checkout_in_another_currency_divides_by_nothing() {
+    let free = session(
+        "no_payment_required",
+        json!({ "payment_intent": null, "amount_total": 0, "amount_subtotal": 0,
+        "currency": "usd", "currency_conversion": { "source_currency": "eur", "amount_total": 0, "amount_subtotal": 0, "fx_rate": "1.1" } }),
+    );
+    assert_eq!(status(&[free]), "paid");
+}
+
+#[test]
+fn what_is_on_its_way_says_how_much() {
+    let notices = due(&all(&[("payment_intent.processing", intent("processing", json!({})))]));
+    assert_eq!((notices[0].about.amount, notices[0].about.currency.as_deref()), (Some(1000), Some("eur")));
+}
