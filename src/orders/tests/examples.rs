@@ -4,7 +4,7 @@ use std::slice::from_ref;
 
 use serde_json::json;
 
-use super::objects::{and, charge, intent, invoice, paid, refund, session, status};
+use super::objects::{and, charge, intent, invoice, paid, refund, session, status, told};
 use super::{all, due, facts, keys, order};
 use crate::notices::Wait;
 
@@ -249,4 +249,52 @@ fn a_free_checkout_in_another_currency_divides_by_nothing() {
 fn what_is_on_its_way_says_how_much() {
     let notices = due(&all(&[("payment_intent.processing", intent("processing", json!({})))]));
     assert_eq!((notices[0].about.amount, notices[0].about.currency.as_deref()), (Some(1000), Some("eur")));
+}
+
+#[test]
+fn of_two_tries_within_a_second_the_rank_decides_and_not_the_event_s_id() {
+    let open = invoice("open", json!({ "billing_reason": "manual" }));
+    let status = |failed: &str, action: &str| {
+        let failed = told(failed, "invoice.payment_failed", 7, &open);
+        order(&and(failed, &told(action, "invoice.payment_action_required", 7, &open))).status.as_str()
+    };
+    assert_eq!(status("evt_1", "evt_2"), status("evt_2", "evt_1"));
+}
+
+#[test]
+fn an_authorization_that_expired_is_over() {
+    let held = json!({ "payment_intent": null, "captured": false, "amount_captured": 0 });
+    let expired = [("charge.succeeded", charge(held.clone())), ("charge.expired", charge(held))];
+    assert_eq!(status(&expired[..1]), "authorized");
+    assert_ne!(status(&expired), "authorized");
+    let taken = [
+        ("charge.succeeded", charge(json!({ "payment_intent": null }))),
+        ("charge.expired", charge(json!({ "payment_intent": null }))),
+    ];
+    assert_eq!(status(&taken), "paid");
+}
+
+#[test]
+fn what_says_nothing_is_not_stored() {
+    let facts = all(&[
+        paid(json!({})),
+        ("charge.succeeded", charge(json!({}))),
+        session("paid", json!({})),
+        refund("re_1", "succeeded", 5),
+    ]);
+    let text = serde_json::to_string(&facts).unwrap();
+    assert!(
+        !text.contains("false") && !text.contains("null") && !text.contains("[]") && !text.contains("{}"),
+        "{text}"
+    );
+}
+
+#[test]
+fn stored_events_are_read_by_their_source() {
+    use crate::orders::{Labelling, Taken, take_stored};
+    let word = json!({ "type": "expectation", "reference": "A", "sequence": 1 }).to_string();
+    let read = |source| take_stored(source, word.as_bytes(), &Labelling::default());
+    assert!(matches!(read("shop"), Taken::Facts(_)));
+    assert!(matches!(read("stripe"), Taken::Quarantined(_)));
+    assert_eq!(read("github"), Taken::Ignored("no_order"));
 }

@@ -112,3 +112,58 @@ fn groups_are_named_by_the_best_id() {
     assert_eq!(name(&[session("unpaid", json!({}))]), Name::Label("A".to_owned()));
     assert!(Facts::default().groups().is_empty());
 }
+
+#[test]
+fn every_kind_of_object_keeps_all_that_it_was_ever_tied_to() {
+    let base = |id: &str, object: &str| json!({ "id": id, "object": object, "amount": 1000, "currency": "eur", "status": "succeeded", "metadata": {} });
+    let invoice_payment = |intent: &str| {
+        json!({ "id": "inpay_1", "object": "invoice_payment", "invoice": "in_1", "status": "paid", "amount_paid": 1, "currency": "eur",
+            "payment": { "type": "payment_intent", "payment_intent": intent } })
+    };
+    let tied = |kind: &'static str, object: Value, field: &'static str, one: &'static str, other: &'static str| {
+        let to = |id: &str| with(object.clone(), json!({ field: id }));
+        (kind, to(one), to(other), one, other)
+    };
+    let session = session("paid", json!({})).1;
+    let dispute = with(base("dp_1", "dispute"), json!({ "status": "won", "reason": "x" }));
+    let warning = base("issfr_1", "radar.early_fraud_warning");
+    for (kind, one, other, to, too) in [
+        tied("payment_intent.succeeded", paid(json!({})).1, "latest_charge", "ch_8", "ch_9"),
+        tied("charge.succeeded", super::objects::charge(json!({})), "payment_intent", "pi_8", "pi_9"),
+        tied("checkout.session.completed", session, "payment_intent", "pi_8", "pi_9"),
+        tied("invoice.paid", invoice("paid", json!({})), "payment_intent", "pi_8", "pi_9"),
+        tied("refund.updated", refund("re_1", "succeeded", 5).1, "charge", "ch_8", "ch_9"),
+        tied("charge.dispute.closed", dispute, "charge", "ch_8", "ch_9"),
+        tied("radar.early_fraud_warning.created", warning, "charge", "ch_8", "ch_9"),
+        tied("review.opened", with(base("prv_1", "review"), json!({ "open": true })), "charge", "ch_8", "ch_9"),
+        ("invoice_payment.paid", invoice_payment("pi_8"), invoice_payment("pi_9"), "pi_8", "pi_9"),
+    ] {
+        let (one, other) = (super::facts(kind, 1, &one), super::facts(kind, 2, &other));
+        let merged = and(one.clone(), &other);
+        assert_eq!(merged, and(other, &one), "{kind}");
+        let named: Vec<String> = merged.references().into_iter().map(|reference| reference.value).collect();
+        assert!([to, too].iter().all(|id| named.contains(&(*id).to_owned())), "{kind}: {named:?}");
+    }
+}
+
+#[test]
+fn the_attempt_that_counts_most_says_what_was_asked_for() {
+    let labelled = |id: &str, status: &str, amount: i64| {
+        let received = if status == "succeeded" { amount } else { 0 };
+        let changes =
+            json!({ "id": id, "amount": amount, "amount_received": received, "metadata": { "order_id": "A" } });
+        ("payment_intent.x", with(super::objects::intent(status, json!({})), changes))
+    };
+    let back = |intent: &str, amount: i64| {
+        let changes = json!({ "id": "re_1", "charge": null, "payment_intent": intent });
+        ("refund.updated", with(refund("re_1", "succeeded", amount).1, changes))
+    };
+    for (first, second) in [("pi_1", "pi_2"), ("pi_2", "pi_1")] {
+        let (tried, paid) = (labelled(first, "requires_action", 500), labelled(second, "succeeded", 1000));
+        assert_eq!(order(&all(&[tried.clone(), paid.clone()])).amount_expected, Some(1000));
+        let gone = back(second, 1000);
+        assert_eq!(order(&all(&[tried.clone(), paid.clone(), gone.clone()])).amount_expected, Some(1000));
+        let again = labelled(first, "succeeded", 500);
+        assert_eq!(order(&all(&[again, paid, gone])).amount_expected, Some(500));
+    }
+}
