@@ -102,3 +102,39 @@ fn a_review_is_over_when_it_is_approved() {
     let approved = and(opened, &all(&[("review.closed", review(false, "approved"))]));
     assert_eq!(order(&approved).status.as_str(), "paid");
 }
+
+#[test]
+fn a_refund_that_failed_says_why() {
+    let failed =
+        super::objects::with(refund("re_1", "failed", 400).1, json!({ "failure_reason": "expired_or_canceled_card" }));
+    let facts = all(&[paid(json!({})), ("refund.failed", failed)]);
+    let told = due(&facts).into_iter().find(|notice| notice.key == "order.refund_failed:re_1").unwrap();
+    assert_eq!(told.about.reason.as_deref(), Some("expired_or_canceled_card"));
+    assert_eq!((told.about.amount, told.about.currency.as_deref()), (Some(400), Some("eur")));
+}
+
+#[test]
+fn a_warning_counts_before_any_money_is_there_and_no_more_once_it_is_gone() {
+    let warning = (
+        "radar.early_fraud_warning.created",
+        json!({ "id": "issfr_1", "object": "radar.early_fraud_warning", "charge": "ch_1", "payment_intent": "pi_1" }),
+    );
+    let held = ("payment_intent.x", super::objects::intent("requires_capture", json!({})));
+    assert_eq!(order(&all(&[held, warning.clone()])).review_reasons, ["fraud_warning"]);
+    let gone = [paid(json!({})), warning, refund("re_1", "succeeded", 1000)];
+    assert!(order(&all(&gone)).review_reasons.is_empty());
+}
+
+#[test]
+fn a_whole_refund_is_told_as_whole_and_a_free_order_has_none() {
+    let counted = |sum: i64| ("charge.refunded", super::objects::charge(json!({ "amount_refunded": sum })));
+    let whole = all(&[paid(json!({})), counted(1000), refund("re_1", "succeeded", 1000)]);
+    let told = due(&whole).into_iter().filter(|notice| notice.key.contains("refunded")).collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].key, "order.refunded:pi_1");
+    assert!(told[0].also.contains(&"order.refunded:ch_1:1000".to_owned()), "{told:?}");
+    let behind = all(&[paid(json!({})), counted(400), refund("re_1", "succeeded", 1000)]);
+    assert!(due(&behind).iter().all(|notice| !notice.also.contains(&"order.refunded:ch_1:400".to_owned())));
+    let free = super::objects::session("no_payment_required", json!({ "payment_intent": null, "amount_total": 0 }));
+    assert!(keys(&all(&[free])).iter().all(|key| !key.contains("refunded")));
+}
