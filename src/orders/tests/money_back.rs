@@ -138,3 +138,15 @@ fn a_whole_refund_is_told_as_whole_and_a_free_order_has_none() {
     let free = super::objects::session("no_payment_required", json!({ "payment_intent": null, "amount_total": 0 }));
     assert!(keys(&all(&[free])).iter().all(|key| !key.contains("refunded")));
 }
+
+#[test]
+fn a_refund_answers_to_the_sum_under_which_it_may_have_been_told() {
+    let at = |id: &str, amount: i64, created: i64| {
+        let (kind, object) = refund(id, "succeeded", amount);
+        (kind, super::objects::with(object, json!({ "created": created })))
+    };
+    let facts = all(&[paid(json!({})), at("re_b", 400, 1), at("re_a", 300, 2)]);
+    let also = |key: &str| due(&facts).into_iter().find(|notice| notice.key == key).unwrap().also;
+    assert_eq!(also("order.partially_refunded:re_b"), ["order.partially_refunded:ch_1:400"]);
+    assert_eq!(also("order.partially_refunded:re_a"), ["order.partially_refunded:ch_1:700"]);
+}
