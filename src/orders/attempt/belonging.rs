@@ -46,8 +46,7 @@ fn is_paid(component: &Component<'_>, id: &str, charge: &Charge) -> bool {
 fn remove_rest(refunds: &mut Vec<(&str, &Refund)>, rest: i64, own: impl Fn(&Refund) -> bool) {
     let of_rest = refunds.iter().enumerate().filter(|(_, (_, refund))| refund.now.is.amount == rest && own(refund));
     let first = of_rest.min_by_key(|(_, (id, refund))| (refund.now.is.created, *id)).map(|(at, _)| at);
-    // Nothing is left of most payments: then this is a refund of nothing, if there is one.
-    if let Some(at) = first {
+    if let Some(at) = first.filter(|_| rest > 0) {
         refunds.remove(at);
     }
 }

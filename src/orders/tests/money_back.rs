@@ -150,3 +150,9 @@ fn a_refund_answers_to_the_sum_under_which_it_may_have_been_told() {
     assert_eq!(also("order.partially_refunded:re_b"), ["order.partially_refunded:ch_1:400"]);
     assert_eq!(also("order.partially_refunded:re_a"), ["order.partially_refunded:ch_1:700"]);
 }
+
+#[test]
+fn a_payment_that_was_captured_whole_has_no_rest_to_be_given_back() {
+    let facts = all(&[paid(json!({})), refund("re_1", "succeeded", 0)]);
+    assert!(keys(&facts).contains(&"order.partially_refunded:re_1".to_owned()), "{:?}", keys(&facts));
+}
