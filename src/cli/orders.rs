@@ -208,8 +208,7 @@ fn print_message(message: &MessageRow, attempts: &[AttemptRow]) {
 fn release(conn: &mut PgConnection, config: &Config, which: &Which, note: Option<&str>) -> anyhow::Result<()> {
     let row = find(conn, &which.named())?.with_context(|| unknown(&which.reference))?;
     let order = load(conn, row.id, false)?.context("the order is gone")?;
-    let facts = order.facts.map_err(anyhow::Error::msg)?;
-    let Some(event) = Addressed::known(order.scope, &row.reference, facts).release(conn, note)? else {
+    let Some(event) = Addressed::known(order)?.release(conn, note)? else {
         println!("order {} is not in review", row.reference);
         return Ok(());
     };

@@ -97,7 +97,9 @@ fn attempt(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) 
         answers[*n] = Answer::Accepted;
         let submission = batch[*n];
         pending |= submission.event.state == inbox::State::Pending;
-        new.extend(submission.facts.as_ref().map(|facts| (*row, Incoming { scope: scope(&submission.event), facts })));
+        new.extend(submission.facts.as_ref().map(|facts| {
+            (*row, Incoming { scope: Scope::new(&submission.event.account, submission.event.livemode), facts })
+        }));
     }
     pending |= apply(conn, settings, new)?;
     fail::fail_point!("intake.before_commit");
@@ -127,12 +129,6 @@ fn report_conflicts(
         log::warn!(event = conflict.event_id.escape_debug().to_string(), account = conflict.account; "conflict: the same event id came with another body; the first is kept");
     }
     Ok(())
-}
-
-/// The scope of `event`'s references.
-fn scope(event: &NewEvent) -> Scope {
-    // What the shop expects and what is fetched concern orders that Stripe's ids name.
-    Scope { source: "stripe", account: event.account.clone(), livemode: event.livemode }
 }
 
 /// Reconciles; says whether anything was left to the workers.

@@ -7,7 +7,7 @@ use super::facts::address::Address;
 use super::facts::shop::{Compare, Expectation, LineItem, Payments, Release, Shop};
 use super::facts::ties::is_label;
 use super::facts::{Facts, Seen, charge, dispute, invoice, payment_intent, refund, review, session};
-use crate::source::fields::{Fields, Unusable, is_id};
+use crate::source::fields::{Fields, Unusable, is_currency, is_id};
 use crate::source::stripe::{self, Event, Payload, storable_id};
 
 /// What an event comes to.
@@ -212,7 +212,7 @@ fn check(expectation: &Expectation) -> Result<(), Unusable> {
         return Err(Unusable::field("amount", "negative"));
     }
     match &expectation.currency {
-        Some(code) if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_lowercase()) => {
+        Some(code) if !is_currency(code) => {
             Err(Unusable::field("currency", "not a currency in three lower-case letters"))
         }
         None if expectation.amount.is_some() => Err(Unusable::field("currency", "missing")),

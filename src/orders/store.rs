@@ -20,6 +20,13 @@ pub struct Scope {
     pub livemode: bool,
 }
 
+impl Scope {
+    /// Of an account and mode. What the shop says and what is fetched concern orders that Stripe's ids name, too.
+    pub fn new(account: &str, livemode: bool) -> Self {
+        Self { source: "stripe", account: account.to_owned(), livemode }
+    }
+}
+
 /// A reference in its scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scoped {

@@ -73,15 +73,15 @@ impl Fold {
     pub fn take(&mut self, facts: &Facts) -> Effect {
         let names = facts.references();
         let touched = |group: &Group| !group.facts.references().is_disjoint(&names);
-        let before: Vec<Group> = self.pool.clone().groups().into_iter().filter(touched).collect();
         let known = self.pool.clone();
         self.pool.merge(facts);
         if self.pool == known {
             return Effect::none(Outcome::Known, "other events say as much, or something later");
         }
+        let before: Vec<Group> = known.groups().into_iter().filter(touched).collect();
         let after: Vec<Group> = self.pool.clone().groups().into_iter().filter(touched).collect();
-        let (was, is) = (before.first().map(derived), after.first().map(derived));
-        let changes = is.as_ref().map(|is| differences(was.as_ref(), is)).unwrap_or_default();
+        let was = before.first().map_or_else(nothing, |group| seen(&derived(group)));
+        let changes = after.first().map(|group| changes(&was, &derived(group))).unwrap_or_default();
         let told: BTreeSet<String> = keys(&before);
         let owes: Vec<String> = keys(&after).difference(&told).cloned().collect();
         let because = match (before.len(), changes.is_empty() && owes.is_empty()) {
@@ -108,16 +108,17 @@ fn keys(groups: &[Group]) -> BTreeSet<String> {
     groups.iter().flat_map(|group| due(&group.facts)).map(|notice| notice.key).collect()
 }
 
-/// The fields that differ. `None` is an order that is not there yet.
-pub fn differences(was: Option<&Order>, is: &Order) -> Vec<Change> {
-    let nothing = fields_of_nothing();
-    let was = was.map_or(nothing, fields);
-    let pairs = was.into_iter().zip(fields(is));
-    pairs.filter(|((_, from), (_, to))| from != to).map(|((field, from), (_, to))| Change { field, from, to }).collect()
+/// The fields in which `is` differs from what is seen in `was`.
+pub fn changes(was: &Value, is: &Order) -> Vec<Change> {
+    let changed = |(field, to): (&'static str, Value)| {
+        let from = was[field].clone();
+        (from != to).then_some(Change { field, from, to })
+    };
+    fields(is).into_iter().filter_map(changed).collect()
 }
 
 /// What is seen of an order, as the API names it.
-pub fn fields(order: &Order) -> Vec<(&'static str, Value)> {
+fn fields(order: &Order) -> Vec<(&'static str, Value)> {
     vec![
         ("reference", json!(order.reference)),
         ("status", json!(order.status.as_str())),
@@ -135,13 +136,11 @@ pub fn fields(order: &Order) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn fields_of_nothing() -> Vec<(&'static str, Value)> {
-    let zero = ["amount_paid", "amount_refunded", "amount_lost"];
-    let nothing = |field: &'static str| match field {
-        "review_reasons" => json!([]),
-        field if zero.contains(&field) => json!(0),
-        _ => Value::Null,
-    };
-    let order = Order::derive(&super::Name::Object(String::new()), &Facts::default());
-    fields(&order).into_iter().map(|(field, _)| (field, nothing(field))).collect()
+fn seen(order: &Order) -> Value {
+    fields(order).into_iter().map(|(field, value)| (field.to_owned(), value)).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// What is seen of an order that is not there yet; any other field is null.
+fn nothing() -> Value {
+    json!({ "review_reasons": [], "amount_paid": 0, "amount_refunded": 0, "amount_lost": 0 })
 }

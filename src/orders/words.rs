@@ -5,13 +5,14 @@
 
 mod store;
 
+use super::browse::Stored;
 use super::facts::address::Address;
 use super::facts::shop::{Compare, Expectation, LineItem, Payments};
 use super::facts::ties::is_label;
 use super::reading::Reading;
 use super::{Facts, Name, Scope};
 use crate::inbox::{NewEvent, State};
-use crate::source::fields::is_id;
+use crate::source::fields::{is_currency, is_id};
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::pg::PgConnection;
@@ -73,7 +74,7 @@ impl Expected {
             return Some("amount is negative");
         }
         match &self.currency {
-            Some(code) if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_lowercase()) => {
+            Some(code) if !is_currency(code) => {
                 return Some("currency is not a code of three lower-case letters");
             }
             None if self.amount.is_some() => return Some("currency is missing beside an amount"),
@@ -112,7 +113,7 @@ impl Expected {
     }
 }
 
-/// What a person let go on; empty stands for all that is under review.
+/// A person's word that all that is under review may go on.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Released {
@@ -130,11 +131,16 @@ impl Addressed {
         Self { scope, name, facts: Facts::default() }
     }
 
-    /// The order as its facts have it.
-    pub fn known(scope: Scope, name: &str, facts: Facts) -> Self {
-        let group = facts.clone().groups().into_iter().find(|group| group.name.as_str() == name);
-        let name = group.map_or_else(|| Name::Label(name.to_owned()), |group| group.name);
-        Self { scope, name, facts }
+    /// An order as it is stored.
+    ///
+    /// # Errors
+    /// Says that its facts cannot be read.
+    pub fn known(order: Stored) -> anyhow::Result<Self> {
+        let Stored { row, scope, facts } = order;
+        let facts = facts.map_err(anyhow::Error::msg)?;
+        let group = facts.clone().groups().into_iter().find(|group| group.name.as_str() == row.reference);
+        let name = group.map_or_else(|| Name::Label(row.reference), |group| group.name);
+        Ok(Self { scope, name, facts })
     }
 
     /// The event that says `expected` of this order; none where that is what it expects already.
@@ -220,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_the_law_reads() {
-        let scope = Scope { source: "stripe", account: String::new(), livemode: false };
+        let scope = Scope::new("", false);
         let said = expected(json!({ "amount": 1200, "currency": "eur", "email": "a@b.example", "payments": "many",
             "line_items": [{ "description": "Tea", "quantity": 2, "amount": 1200 }] }));
         assert_eq!(said.problem(), None);

@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
         let Some(word) = self.word(name)? else {
             return Ok(None);
         };
-        if word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        if is_currency(&word) {
             return Ok(Some(word.into_owned()));
         }
         Err(Unusable::field(name, "not a currency in three lower-case letters"))
@@ -150,6 +150,11 @@ impl<'a> Fields<'a> {
 /// Whether this can be an object's id and a key of ours: 1 to 255 characters out of `A-Z a-z 0-9 _ - . :`.
 pub fn is_id(id: &str) -> bool {
     (1..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
+}
+
+/// Three lower-case letters, as Stripe writes currencies.
+pub fn is_currency(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// Decodes a raw value that is a string.

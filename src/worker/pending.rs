@@ -71,8 +71,10 @@ fn apply<'a>(
 ) -> anyhow::Result<Vec<(&'a ClaimedEvent, &'a Facts)>> {
     let alone = events.len() == 1;
     let outcomes = conn.transaction(|conn| {
-        let incoming: Vec<Incoming<'_>> =
-            events.iter().map(|(event, facts)| Incoming { scope: scope(event), facts }).collect();
+        let incoming: Vec<Incoming<'_>> = events
+            .iter()
+            .map(|(event, facts)| Incoming { scope: Scope::new(&event.account, event.livemode), facts })
+            .collect();
         let outcomes = orders::reconcile(conn, &rules.settings, &incoming)?;
         let applied = events
             .iter()
@@ -98,10 +100,6 @@ fn apply<'a>(
         }
     }
     Ok(left)
-}
-
-pub(super) fn scope(event: &ClaimedEvent) -> Scope {
-    Scope { source: "stripe", account: event.account.clone(), livemode: event.livemode }
 }
 
 fn give_up_or_postpone(conn: &mut PgConnection, token: Uuid, event: &ClaimedEvent, why: &str) -> anyhow::Result<()> {

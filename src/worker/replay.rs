@@ -3,11 +3,11 @@
 //! It goes the way of a pending event: reopened and held like a claim, then judged by today's rules. What its order knew
 //! already stays as it is, and no message is queued under a key that was ever used. So a replay is always harmless.
 
-use super::pending::{LEASE_SECONDS, scope, settle_claimed};
+use super::pending::{LEASE_SECONDS, settle_claimed};
 use crate::inbox::browse::{self, EventName, EventRow};
-use crate::inbox::{self, ClaimedEvent, Reopened};
+use crate::inbox::{self, Reopened};
 use crate::intake::Rules;
-use crate::orders::{self, OrderRow};
+use crate::orders::{self, OrderRow, Scope};
 use anyhow::Context;
 use diesel::Connection;
 use diesel::pg::PgConnection;
@@ -80,17 +80,15 @@ fn apply(conn: &mut PgConnection, rules: &Rules, row: &EventRow, dry_run: bool) 
         Reopened::InFlight => return Ok(Replay::InFlight),
         Reopened::Ours(event) => *event,
     };
-    let before = named_by(conn, rules, &event)?;
+    let facts = rules.judge_stored(&event.source, &event.body).facts;
+    let references = facts.map(|facts| facts.references()).unwrap_or_default();
+    let scope = Scope::new(&event.account, event.livemode);
+    let named = |conn: &mut PgConnection| {
+        orders::browse::naming(conn, &scope, &references).context("cannot read the orders that the event names")
+    };
+    let before = named(conn)?;
     settle_claimed(conn, rules, token, std::slice::from_ref(&event))?;
-    let after = named_by(conn, rules, &event)?;
+    let after = named(conn)?;
     let now = browse::find(conn, &EventName::Row(row.id))?.context("the event is gone")?;
     Ok(Replay::Done(Box::new(Report { event: now, state_before: row.state.clone(), dry_run, before, after })))
-}
-
-fn named_by(conn: &mut PgConnection, rules: &Rules, event: &ClaimedEvent) -> anyhow::Result<Vec<OrderRow>> {
-    match rules.judge_stored(&event.source, &event.body).facts {
-        None => Ok(Vec::new()),
-        Some(facts) => orders::browse::naming(conn, &scope(event), &facts.references())
-            .context("cannot read the orders that the event names"),
-    }
 }

@@ -120,9 +120,7 @@ fn prepare(conn: &mut PgConnection, rules: &Rules, named: &Named, word: &Word) -
     let stored = row.map(|row| load(conn, row.id, false)).transpose()?.flatten();
     let row = stored.as_ref().map(|stored| stored.row.clone());
     let addressed = match stored {
-        Some(stored) => {
-            Addressed::known(stored.scope, &stored.row.reference, stored.facts.map_err(anyhow::Error::msg)?)
-        }
+        Some(stored) => Addressed::known(stored)?,
         None => Addressed::unknown(scope(conn, rules, named)?, &named.reference),
     };
     let event = match (word, &row) {
@@ -146,7 +144,7 @@ fn scope(conn: &mut PgConnection, rules: &Rules, named: &Named) -> anyhow::Resul
         Some(livemode) => livemode,
         None => likely_livemode(conn)?,
     };
-    Ok(Scope { source: "stripe", account: named.account.clone(), livemode })
+    Ok(Scope::new(&named.account, livemode))
 }
 
 async fn store(state: &State, event: NewEvent) -> Result<Answer, HttpError> {

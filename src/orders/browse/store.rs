@@ -4,13 +4,13 @@ use super::{Filter, Named};
 use crate::orders::facts::{Facts, Reference, ReferenceKind};
 use crate::orders::order::Order;
 use crate::orders::store::{Scope, Scoped, resolve};
-use crate::orders::timeline::{Change, fields};
+use crate::orders::timeline::{Change, changes};
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -80,12 +80,7 @@ pub struct OrderRow {
 impl OrderRow {
     /// The fields in which `derived` is another order than the row.
     pub fn differences(&self, derived: &Order) -> Vec<Change> {
-        let row = serde_json::to_value(self).unwrap_or_default();
-        let differs = |(field, to): (&'static str, Value)| {
-            let from = row[field].clone();
-            (from != to).then_some(Change { field, from, to })
-        };
-        fields(derived).into_iter().filter_map(differs).collect()
+        changes(&json!(self), derived)
     }
 }
 
@@ -157,7 +152,7 @@ pub fn load(conn: &mut PgConnection, id: Uuid, lock: bool) -> QueryResult<Option
         .get_result(conn)
         .optional()?;
     Ok(row.map(|Row { order, facts }| Stored {
-        scope: Scope { source: "stripe", account: order.account.clone(), livemode: order.livemode },
+        scope: Scope::new(&order.account, order.livemode),
         row: order,
         facts: serde_json::from_str(&facts).map_err(|error| format!("the stored facts cannot be read: {error}")),
     }))

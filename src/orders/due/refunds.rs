@@ -9,8 +9,9 @@ use crate::orders::facts::ObjectKind;
 use crate::orders::facts::refund::Refund;
 
 pub(super) fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
+    let sums = RunningSums::of(attempt);
     for payment in attempt.payments() {
-        refunds_of(attempt, &payment, owed);
+        refunds_of(attempt, &payment, &sums, owed);
     }
     for (id, refund) in &attempt.component.refunds {
         if refund.failed {
@@ -34,7 +35,7 @@ pub(super) fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
 
 /// Refunds that were seen to succeed, against what one payment brought in. While a payment intent is only known by
 /// name, what it brought in is not known for sure, so its refunds wait for it.
-fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
+fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, sums: &RunningSums<'_>, owed: &mut Owed) {
     let named_only = attempt.component.names.first().is_some_and(|(kind, _)| *kind == ObjectKind::PaymentIntent);
     if payment.intent.is_none() && named_only {
         return;
@@ -42,7 +43,6 @@ fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
     let concerned = |refund: &Refund| {
         payment.intent.is_none_or(|intent| concerns(&attempt.component, payment.name, intent, refund))
     };
-    let sums = RunningSums::of(attempt);
     let mut given_back = 0_i64;
     for (id, refund) in attempt.refunds.iter().filter(|(_, refund)| refund.succeeded && concerned(refund)) {
         let state = &refund.now.is;
