@@ -167,3 +167,20 @@ pub struct OrderView {
     /// Grows with each write of the order.
     pub version: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_its_name_and_nothing_else_is() {
+        for kind in Kind::OF_ORDERS.into_iter().chain([Kind::GitHub("workflow_run.completed".into())]) {
+            assert_eq!(Kind::try_from(kind.name().into_owned()).unwrap(), kind);
+            assert_eq!(serde_json::to_value(&kind).unwrap(), serde_json::json!(kind.name()));
+        }
+        for name in ["", "github.", "github", "order.", "order.unheard_of", "Order.paid"] {
+            assert_eq!(Kind::try_from(name.to_owned()), Err(UnknownNotice(name.to_owned())));
+        }
+    }
+}

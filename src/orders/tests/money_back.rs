@@ -156,3 +156,45 @@ fn a_payment_that_was_captured_whole_has_no_rest_to_be_given_back() {
     let facts = all(&[paid(json!({})), refund("re_1", "succeeded", 0)]);
     assert!(keys(&facts).contains(&"order.partially_refunded:re_1".to_owned()), "{:?}", keys(&facts));
 }
+
+#[test]
+fn a_refund_without_a_charge_explains_only_its_own_amount() {
+    let given_back = |id: &str| {
+        let changes = json!({ "id": id, "amount": 1000, "amount_captured": 1000, "amount_refunded": 500 });
+        ("charge.refunded", charge(changes))
+    };
+    let unplaced = super::objects::with(refund("re_1", "succeeded", 500).1, json!({ "charge": null }));
+    let both = paid(json!({ "amount": 2000, "amount_received": 2000 }));
+    let facts = all(&[both, given_back("ch_1"), given_back("ch_2"), ("refund.updated", unplaced)]);
+    assert_eq!(order(&facts).amount_refunded, 1000);
+}
+
+#[test]
+fn a_review_notice_says_its_reason() {
+    let warning = json!({ "id": "issfr_1", "charge": "ch_1", "payment_intent": "pi_1" });
+    let facts = all(&[paid(json!({})), ("radar.early_fraud_warning.created", warning)]);
+    let told = due(&facts).into_iter().find(|notice| notice.key == "order.review:issfr_1:fraud_warning").unwrap();
+    assert_eq!(told.about.reason.as_deref(), Some("fraud_warning"));
+}
+
+#[test]
+fn an_overpaid_invoice_needs_a_person_once_it_is_paid() {
+    let told = |paid: i64, status: &str| {
+        let invoice = super::objects::invoice(status, json!({ "amount_paid": paid }));
+        order(&all(&[("invoice.overpaid", invoice)])).review_reasons
+    };
+    assert_eq!(told(1000, "paid"), ["invoice_overpaid"]);
+    assert!(told(0, "open").is_empty());
+}
+
+#[test]
+fn a_refund_is_told_once_it_is_known_what_its_payment_brought_in() {
+    let session = super::objects::session("paid", json!({}));
+    let told = |facts: &super::Facts| keys(facts).iter().any(|key| key == "order.partially_refunded:re_1");
+    let named = all(&[session, refund("re_1", "succeeded", 400)]);
+    assert!(!told(&named), "{:?}", keys(&named));
+    assert!(told(&and(named, &all(&[paid(json!({}))]))));
+    let direct = ("charge.succeeded", charge(json!({ "payment_intent": null })));
+    let back = super::objects::with(refund("re_1", "succeeded", 400).1, json!({ "payment_intent": null }));
+    assert!(told(&all(&[direct, ("refund.updated", back)])));
+}

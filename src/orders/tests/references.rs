@@ -167,3 +167,21 @@ fn the_attempt_that_counts_most_says_what_was_asked_for() {
         assert_eq!(order(&all(&[again, paid, gone])).amount_expected, Some(500));
     }
 }
+
+#[test]
+fn the_customer_is_named_by_the_shop_then_by_who_paid() {
+    let session = |id: &str, payment: &str, name: &str, locale: &str| {
+        let details = json!({ "email": "a@example.com", "name": name });
+        let own =
+            json!({ "id": id, "payment_intent": format!("pi_{id}"), "customer_details": details, "locale": locale });
+        super::objects::session(payment, own)
+    };
+    let left = session("cs_1", "unpaid", "Left", "fr");
+    let came = session("cs_2", "paid", "Came", "de");
+    let facts = all(&[left, came]);
+    let known = order(&facts);
+    assert_eq!((known.customer_name.as_deref(), known.locale.as_deref()), (Some("Came"), Some("de")));
+    let said = json!({ "type": "expectation", "reference": "A", "sequence": 1, "name": "Said", "locale": "ja" });
+    let known = order(&and(facts, &shop(&said)));
+    assert_eq!((known.customer_name.as_deref(), known.locale.as_deref()), (Some("Said"), Some("ja")));
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Order, Taken, take_shop};
-use super::{facts, order, taken};
+use super::{all, facts, order, taken};
 use crate::orders::facts::address::Address;
 
 fn intent(field: &str, value: &Value) -> Value {
@@ -113,4 +113,14 @@ fn the_shop_s_own_words_are_checked() {
         bad[field] = value.clone();
         assert!(refused(bad), "{field}: {value}");
     }
+}
+
+#[test]
+fn an_address_has_at_most_254_bytes() {
+    let problem = |length: usize| {
+        let address = format!("{}@example.com", "a".repeat(length - "@example.com".len()));
+        let changes = json!({ "customer_details": { "email": address } });
+        order(&all(&[super::objects::session("paid", changes)])).email_problem
+    };
+    assert_eq!((problem(254), problem(255)), (None, Some("too_long")));
 }
