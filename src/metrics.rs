@@ -18,6 +18,15 @@ pub struct Received {
     pub answer: &'static str,
 }
 
+/// Labels of an attempt to deliver a message.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Delivery {
+    /// `email`, `slack` or `webhook`
+    pub kind: String,
+    /// `sent`; `retry`: tried again later; `dead`: given up
+    pub outcome: &'static str,
+}
+
 /// Label of a signing secret: its place in the configuration, never its value.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct SecretUsed {
@@ -38,6 +47,8 @@ pub struct Metrics {
     pub queue_depth: Gauge,
     /// Bytes of bodies in memory.
     pub bytes_in_flight: Gauge,
+    /// Attempts to deliver messages, by how they ended.
+    pub deliveries: Family<Delivery, Counter>,
     /// Writers that were left behind stuck in the database.
     pub writers_abandoned: Gauge,
     registry: Arc<Registry>,
@@ -60,6 +71,8 @@ impl Default for Metrics {
         registry.register("intake_queue", "Events that wait for the writer", queue_depth.clone());
         let bytes_in_flight = Gauge::default();
         registry.register("bytes_in_flight", "Bytes of bodies in memory", bytes_in_flight.clone());
+        let deliveries = Family::default();
+        registry.register("deliveries", "Attempts to deliver messages, by how they ended", deliveries.clone());
         let writers_abandoned = Gauge::default();
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
         Self {
@@ -68,6 +81,7 @@ impl Default for Metrics {
             answer_seconds,
             queue_depth,
             bytes_in_flight,
+            deliveries,
             writers_abandoned,
             registry: Arc::new(registry),
         }

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+pub use crate::source::github::Event as GitHubEvent;
+
 /// The notices there are. Their names are stable: subscriptions and dedupe keys use them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -37,6 +39,10 @@ pub enum Kind {
     OrderReview,
     /// What GitHub told: its event and, where there is one, the action, such as `workflow_run.completed`.
     GitHub(Box<str>),
+    /// A destination failed for so long, or refused so clearly, that nothing more goes there.
+    SubscriptionDisabled,
+    /// A person tries whether a destination works.
+    SubscriptionTest,
 }
 
 /// No notice has this name.
@@ -76,6 +82,8 @@ impl Kind {
             Self::OrderDisputeClosed => "order.dispute_closed",
             Self::OrderCanceled => "order.canceled",
             Self::OrderReview => "order.review",
+            Self::SubscriptionDisabled => "subscription.disabled",
+            Self::SubscriptionTest => "subscription.test",
             Self::GitHub(what) => return Cow::Owned(format!("github.{what}")),
         })
     }
@@ -94,7 +102,8 @@ impl TryFrom<String> for Kind {
         if let Some(what) = name.strip_prefix("github.").filter(|what| !what.is_empty()) {
             return Ok(Self::GitHub(what.into()));
         }
-        Self::OF_ORDERS.into_iter().find(|kind| kind.name() == name).ok_or(UnknownNotice(name))
+        let own = [Self::SubscriptionDisabled, Self::SubscriptionTest];
+        Self::OF_ORDERS.into_iter().chain(own).find(|kind| kind.name() == name).ok_or(UnknownNotice(name))
     }
 }
 
@@ -141,13 +150,22 @@ pub struct About {
     pub reason: Option<String>,
 }
 
-/// An order as messages show it.
+/// An order as messages show it, and as a webhook's data has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OrderView {
     /// The shop's reference, else Stripe's id.
     pub reference: String,
+    /// Connected account; empty is our own.
+    pub account: String,
+    /// Real money or a test.
+    pub livemode: bool,
     /// As in the order law.
     pub status: String,
+    /// The same without `review`.
+    pub money_status: String,
+    /// Why a person must look.
+    pub review_reasons: Vec<String>,
     /// Lower-case ISO code.
     pub currency: Option<String>,
     /// Minor unit.
@@ -156,16 +174,22 @@ pub struct OrderView {
     pub amount_paid: i64,
     /// Minor unit.
     pub amount_refunded: i64,
+    /// Minor unit.
+    pub amount_lost: i64,
     /// Where the customer's mails go.
     pub customer_email: Option<String>,
     /// As given; not to be trusted in any markup.
     pub customer_name: Option<String>,
     /// The checkout's locale.
     pub locale: Option<String>,
-    /// Real money or a test.
-    pub livemode: bool,
-    /// Grows with each write of the order.
+    /// The subscription whose invoice it is.
+    pub subscription: Option<String>,
+    /// Grows with each write of the order: whoever knows a greater one has newer news.
     pub version: i64,
+    /// When the order was first written, RFC 3339.
+    pub created_at: String,
+    /// When it was last written, RFC 3339.
+    pub updated_at: String,
 }
 
 #[cfg(test)]
@@ -175,7 +199,9 @@ mod tests {
 
     #[test]
     fn every_kind_is_found_by_its_name_and_nothing_else_is() {
-        for kind in Kind::OF_ORDERS.into_iter().chain([Kind::GitHub("workflow_run.completed".into())]) {
+        let others =
+            [Kind::GitHub("workflow_run.completed".into()), Kind::SubscriptionDisabled, Kind::SubscriptionTest];
+        for kind in Kind::OF_ORDERS.into_iter().chain(others) {
             assert_eq!(Kind::try_from(kind.name().into_owned()).unwrap(), kind);
             assert_eq!(serde_json::to_value(&kind).unwrap(), serde_json::json!(kind.name()));
         }

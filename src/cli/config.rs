@@ -14,7 +14,7 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         Command::Check => {
             let config = super::configuration()?;
             // The pool opens no connection by itself.
-            Outbox::new(db::pool(config.database_url.expose(), 1), &config.mail)?;
+            Outbox::new(db::pool(config.database_url.expose(), 1), &config.mail, &config.targets)?;
             println!("the configuration is usable");
             if config.api_token.is_none() {
                 println!("note: API_TOKEN is not set, so the API answers 401 to everyone");

@@ -5,9 +5,11 @@
 mod config;
 pub mod dev;
 mod events;
+mod messages;
 mod migrate;
 mod orders;
 mod serve;
+mod subscriptions;
 mod table;
 mod templates;
 pub mod trigger;
@@ -39,6 +41,12 @@ enum Command {
     /// Looks at orders, releases and rebuilds them.
     #[command(subcommand)]
     Orders(orders::Command),
+    /// Looks at messages, has them tried anew, or gives them up.
+    #[command(subcommand)]
+    Messages(messages::Command),
+    /// Says who is told what: signed webhooks and Slack.
+    #[command(subcommand)]
+    Subscriptions(subscriptions::Command),
     Dev(dev::Args),
     Trigger(trigger::Args),
     /// Looks at the configuration.
@@ -55,25 +63,27 @@ pub fn run() -> ExitCode {
     let _scenario = fail::FailScenario::setup();
     let command = Cli::parse().command;
     crate::logging::start(&Logging::from_env());
-    run_command(&command).unwrap_or_else(|error| {
+    run_command(command).unwrap_or_else(|error| {
         eprintln!("ringup: {error:#}");
         ExitCode::FAILURE
     })
 }
 
-fn run_command(command: &Command) -> anyhow::Result<ExitCode> {
+fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve::run(args)?,
+        Command::Serve(args) => serve::run(&args)?,
         Command::Worker => worker::run()?,
         Command::Migrate => migrate::run()?,
-        Command::Config(command) => config::run(command)?,
-        Command::Events(command) => return events::run(command),
-        Command::Orders(command) => return orders::run(command),
-        Command::Templates(args) => return Ok(templates::run(args)),
-        Command::Trigger(args) => return trigger::run(args, &environment()?, &mut std::io::stdout()),
+        Command::Config(command) => config::run(&command)?,
+        Command::Events(command) => return events::run(&command),
+        Command::Orders(command) => return orders::run(&command),
+        Command::Messages(command) => return messages::run(&command),
+        Command::Subscriptions(command) => return subscriptions::run(command),
+        Command::Templates(args) => return Ok(templates::run(&args)),
+        Command::Trigger(args) => return trigger::run(&args, &environment()?, &mut std::io::stdout()),
         Command::Dev(args) => {
             let caller = dev::Caller { given: &environment()?, program: &program() };
-            dev::run(args, caller, &mut std::io::stdout(), |settings, ready| serve::run_dev(settings, ready))?;
+            dev::run(&args, caller, &mut std::io::stdout(), |settings, ready| serve::run_dev(settings, ready))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -17,7 +17,8 @@ pub fn run() -> anyhow::Result<()> {
     let url = config.database_url.expose();
     db::check_schema(&mut db::connect(url)?)?;
     let pool = db::pool(url, POOL);
-    let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail)?);
+    let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail, &config.targets)?);
+    outbox.announce()?;
     let rules = Arc::new(Rules::new(&config));
     tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(async {
         let (stop, stopped) = watch::channel(false);

@@ -16,7 +16,7 @@ pub use smtp::SmtpTarget;
 pub use vars::{Mistakes, Secret, Vars};
 
 /// Every variable, in the order of `.env.example`.
-pub const KNOWN: [&str; 27] = [
+pub const KNOWN: [&str; 28] = [
     "DATABASE_URL",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_SECRET_KEY",
@@ -36,6 +36,7 @@ pub const KNOWN: [&str; 27] = [
     "SLACK_WEBHOOK_URL",
     "API_TOKEN",
     "ADMIN_TOKEN",
+    "ADMIN_URL",
     "HOST",
     "PORT",
     "ALLOW_PRIVATE_TARGETS",
@@ -57,6 +58,10 @@ pub struct Config {
     pub orders: Orders,
     /// Outgoing mail.
     pub mail: Mail,
+    /// Where messages may go beside the mail server.
+    pub targets: Targets,
+    /// What concerns GitHub's events; its receiver is on where there is a secret.
+    pub github: Vec<Secret>,
     /// Bearer token of `/api`; without it the API answers 401 to everyone.
     pub api_token: Option<Secret>,
     /// Where to listen.
@@ -67,6 +72,17 @@ pub struct Config {
     pub read_deadline: Duration,
     /// An event must be answered this long after it was read, or the answer is 503.
     pub answer_deadline: Duration,
+}
+
+/// Where messages may go beside the mail server.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// `SLACK_WEBHOOK_URL`: the team's own Slack, which is not filtered.
+    pub slack: Option<Secret>,
+    /// `ALLOW_PRIVATE_TARGETS`: subscriptions may point at private addresses.
+    pub allow_private: bool,
+    /// `ADMIN_URL`: where people reach this receiver, for links in messages.
+    pub admin_url: Option<String>,
 }
 
 /// What concerns Stripe's events.
@@ -137,6 +153,8 @@ impl Config {
             stripe: stripe(&vars),
             orders: orders(&vars),
             mail: mail(&vars),
+            targets: targets(&vars),
+            github: github(&vars),
             api_token: vars.token("API_TOKEN"),
             host: vars.get("HOST").unwrap_or_else(|| "127.0.0.1".into()),
             port: vars.parse("PORT", 8080, "a port number"),
@@ -292,6 +310,31 @@ fn mail(vars: &Vars) -> Mail {
         templates_dir: vars.get("TEMPLATES_DIR").map(PathBuf::from),
         deadline: seconds(vars, "SEND_DEADLINE", 30, 1..=600),
     }
+}
+
+fn targets(vars: &Vars) -> Targets {
+    let is_http = |url: &str| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    let slack = vars.token("SLACK_WEBHOOK_URL");
+    if slack.as_ref().is_some_and(|url| !is_http(url.expose())) {
+        vars.mistake("SLACK_WEBHOOK_URL", "is not https://hooks.slack.com/services/…");
+    }
+    let admin_url = vars.get("ADMIN_URL").map(|url| url.trim().to_owned());
+    if admin_url.as_ref().is_some_and(|url| !is_http(url)) {
+        vars.mistake("ADMIN_URL", "is not a URL such as https://ringup.example.com");
+    }
+    Targets { slack, allow_private: vars.parse("ALLOW_PRIVATE_TARGETS", false, "true or false"), admin_url }
+}
+
+fn github(vars: &Vars) -> Vec<Secret> {
+    const KEY: &str = "GITHUB_WEBHOOK_SECRET";
+    if vars.get(KEY).is_some_and(|value| value.contains(['\n', '\r'])) {
+        vars.mistake(KEY, "contains a line break");
+    }
+    let secrets = vars.list(KEY);
+    if vars.get(KEY).is_some() && secrets.is_empty() {
+        vars.mistake(KEY, "is empty; leave it out to turn GitHub's receiver off");
+    }
+    secrets.into_iter().map(Secret::new).collect()
 }
 
 fn shop_email(vars: &Vars) -> Option<String> {

@@ -94,6 +94,10 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> Timestamptz,
         settled_at -> Nullable<Timestamptz>,
+        destination -> Text,
+        notice_key -> Text,
+        event -> Nullable<BigInt>,
+        given_up -> Integer,
     }
 }
 
@@ -108,7 +112,38 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    destinations (id) {
+        id -> Text,
+        kind -> Text,
+        url -> Nullable<Text>,
+        events -> Array<Text>,
+        repository -> Nullable<Text>,
+        #[sql_name = "ref"]
+        git_ref -> Nullable<Text>,
+        relay -> Bool,
+        secret -> Nullable<Text>,
+        previous_secret -> Nullable<Text>,
+        previous_until -> Nullable<Timestamptz>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
+        next_at -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(payloads -> events (event));
 diesel::joinable!(pending -> events (event));
 diesel::joinable!(attempts -> outbox (message_id));
-diesel::allow_tables_to_appear_in_same_query!(events, payloads, pending, orders, order_references, outbox, attempts);
+diesel::allow_tables_to_appear_in_same_query!(
+    events,
+    payloads,
+    pending,
+    orders,
+    order_references,
+    outbox,
+    attempts,
+    destinations
+);

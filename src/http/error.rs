@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// What the client is told: a stable code, a sentence, and an id that the log has too.
@@ -13,14 +14,14 @@ pub struct HttpError {
     status: StatusCode,
     /// Stable, for programs.
     pub code: &'static str,
-    message: &'static str,
+    message: Cow<'static, str>,
     allow: Option<&'static str>,
     close: bool,
 }
 
 impl HttpError {
     const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, allow: None, close: false }
+        Self { status, code, message: Cow::Borrowed(message), allow: None, close: false }
     }
 
     /// 400: the request cannot be understood.
@@ -69,6 +70,13 @@ impl HttpError {
     pub const fn compressed() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "send the body without Content-Encoding")
             .closing()
+    }
+
+    /// 422: understood, and refused.
+    pub fn unprocessable(code: &'static str, message: String) -> Self {
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "");
+        error.message = Cow::Owned(message);
+        error
     }
 
     /// 503: our own trouble; the sender tries again.

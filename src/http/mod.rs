@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod deadline;
 mod error;
+mod github;
 mod health;
 mod mismatch;
 mod routes;

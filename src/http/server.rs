@@ -61,8 +61,9 @@ impl Server {
     pub fn build(config: Config, workers: bool) -> anyhow::Result<Self> {
         let url = config.database_url.expose();
         db::check_schema(&mut db::connect(url)?)?;
-        let pool = db::pool(url, POOL);
-        let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail)?);
+        let (pool, metrics) = (db::pool(url, POOL), Metrics::default());
+        let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail, &config.targets)?.with_metrics(metrics.clone()));
+        outbox.announce()?;
         let address = (&config.host[..], config.port);
         let listener =
             TcpListener::bind(address).with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
@@ -75,7 +76,7 @@ impl Server {
             pool,
             intake,
             budget: Budget::new(IN_FLIGHT),
-            metrics: Metrics::default(),
+            metrics,
             mismatches: Arc::default(),
             heartbeat: workers.then(Heartbeat::default),
         };

@@ -32,13 +32,14 @@ pub async fn stripe(
     answer.map(Accepted::response)
 }
 
-struct Accepted {
-    status: &'static str,
+/// What a sender is told of an event that was taken.
+pub(super) struct Accepted {
+    pub status: &'static str,
     reason: Option<String>,
 }
 
 impl Accepted {
-    fn response(self) -> HttpResponse {
+    pub fn response(self) -> HttpResponse {
         match self.reason {
             Some(reason) => HttpResponse::Ok().json(json!({ "status": self.status, "reason": reason })),
             None => HttpResponse::Ok().json(json!({ "status": self.status })),
@@ -52,6 +53,11 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State) ->
     let complete = Instant::now();
     verify(request, &body, state)?;
     let submission = admit(body, permit, state)?;
+    submit(submission, complete, state).await
+}
+
+/// Hands over, and waits for the commit. The request was `complete` then.
+pub(super) async fn submit(submission: Submission, complete: Instant, state: &State) -> Result<Accepted, HttpError> {
     let ignored = (submission.event.state == inbox::State::Ignored).then(|| submission.event.reason.clone()).flatten();
     let answer = state.intake.submit(submission).map_err(|_| HttpError::unavailable())?;
     let answer = tokio::time::timeout(state.config.answer_deadline, answer).await;
@@ -111,7 +117,7 @@ fn admit(body: Vec<u8>, permit: Permit, state: &State) -> Result<Submission, Htt
     let verdict = state.rules.judge(&event);
     report(&event, &verdict, state);
     let stored = rules::stored(&event, &verdict, Utc::now());
-    Ok(Submission { event: NewEvent { body, ..stored }, facts: verdict.facts, permit })
+    Ok(Submission { event: NewEvent { body, ..stored }, facts: verdict.facts, notices: Vec::new(), permit })
 }
 
 fn report(event: &Event<'_>, verdict: &Verdict, state: &State) {

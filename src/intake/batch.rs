@@ -3,6 +3,7 @@
 use super::{Answer, Submission};
 use crate::inbox::{self, NewEvent};
 use crate::orders::{self, Incoming, Outcome, Scope, Settings};
+use crate::outbox::{self, NewNotice};
 use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult};
@@ -91,16 +92,18 @@ fn attempt(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) 
 
     let mut answers = vec![Answer::Duplicate; batch.len()];
     let mut new: Vec<(i64, Incoming<'_>)> = Vec::new();
-    let mut pending = false;
+    let (mut pending, mut notices) = (false, Vec::new());
     for (n, row) in sorted.values().zip(&rows) {
         let Some(row) = row else { continue };
         answers[*n] = Answer::Accepted;
         let submission = batch[*n];
         pending |= submission.event.state == inbox::State::Pending;
+        notices.extend(submission.notices.iter().map(|notice| NewNotice { event: Some(*row), ..notice.clone() }));
         new.extend(submission.facts.as_ref().map(|facts| {
             (*row, Incoming { scope: Scope::new(&submission.event.account, submission.event.livemode), facts })
         }));
     }
+    outbox::enqueue(conn, &notices)?;
     pending |= apply(conn, settings, new)?;
     fail::fail_point!("intake.before_commit");
     Ok((answers, pending))
@@ -155,6 +158,10 @@ fn apply(conn: &mut PgConnection, settings: &Settings, new: Vec<(i64, Incoming<'
 fn store_pending(conn: &mut PgConnection, batch: &[&Submission], why: &str) -> QueryResult<Vec<Answer>> {
     let events: Vec<&NewEvent> = batch.iter().map(|submission| &submission.event).collect();
     let rows = inbox::put(conn, &events)?;
+    for (submission, row) in batch.iter().zip(&rows).filter(|(_, row)| row.is_some()) {
+        let notices = submission.notices.iter().map(|notice| NewNotice { event: *row, ..notice.clone() });
+        outbox::enqueue(conn, &notices.collect::<Vec<_>>())?;
+    }
     let applicable = batch.iter().zip(&rows).filter(|(submission, _)| submission.facts.is_some());
     inbox::mark_pending(conn, &applicable.filter_map(|(_, row)| *row).collect::<Vec<_>>(), why)?;
     Ok(rows.iter().map(|row| if row.is_some() { Answer::Accepted } else { Answer::Duplicate }).collect())

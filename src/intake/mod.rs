@@ -15,6 +15,7 @@ mod writer;
 
 use crate::inbox::NewEvent;
 use crate::orders::Facts;
+use crate::outbox::NewNotice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -36,6 +37,8 @@ pub struct Submission {
     pub event: NewEvent,
     /// To be merged into its order; `None` where it is ignored, quarantined or left to the workers.
     pub facts: Option<Facts>,
+    /// What it tells by itself, without an order.
+    pub notices: Vec<NewNotice>,
     /// The room that its bytes take.
     pub permit: Permit,
 }

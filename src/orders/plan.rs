@@ -9,7 +9,7 @@ use super::order::{Order, Status};
 use super::store::{Locked, Move, Scope, Scoped, Written};
 use super::{Settings, due};
 use crate::notices::{Notice, Wait};
-use crate::outbox::{self, Audience, MessageKind, NewMessage};
+use crate::outbox::{self, Audience, NewNotice};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -38,9 +38,9 @@ pub struct Plan {
     pub retired: Vec<(Uuid, Uuid)>,
     /// References that change hands.
     pub moves: Vec<Move>,
-    /// Messages that became due.
-    pub messages: Vec<NewMessage>,
-    /// Dedupe keys of messages that need wait no longer.
+    /// Notices that became due.
+    pub notices: Vec<NewNotice>,
+    /// Keys of notices that need wait no longer.
     pub end_waits: Vec<String>,
     /// Orders that went into review.
     pub holds: Vec<Uuid>,
@@ -58,7 +58,7 @@ impl Plan {
         self.writes.extend(other.writes);
         self.retired.extend(other.retired);
         self.moves.extend(other.moves);
-        self.messages.extend(other.messages);
+        self.notices.extend(other.notices);
         self.end_waits.extend(other.end_waits);
         self.holds.extend(other.holds);
         self.releases.extend(other.releases);
@@ -102,7 +102,14 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
 /// The locked orders as they were.
 struct Before<'a> {
     orders: BTreeMap<Uuid, Known<'a>>,
-    owed: BTreeMap<String, Notice>,
+    owed: BTreeMap<String, Owed>,
+}
+
+/// A notice that is due.
+struct Owed {
+    notice: Notice,
+    /// A mail is due with it: one to the customer is owed once there is an address.
+    by_mail: bool,
 }
 
 struct Known<'a> {
@@ -141,14 +148,17 @@ fn name(group: &Group) -> &str {
     }
 }
 
-/// The mails that `facts` owe. One to the customer is owed once there is an address.
-fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Notice)> {
-    let mails = due(facts).into_iter().filter(|notice| match outbox::audience(&notice.kind) {
-        Some(Audience::Customer) => order.customer_email.is_some(),
-        Some(Audience::Shop) => true,
-        None => false,
+/// What `facts` owe, by key.
+fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Owed)> {
+    let owed = due(facts).into_iter().map(|notice| {
+        let by_mail = match outbox::audience(&notice.kind) {
+            Some(Audience::Customer) => order.customer_email.is_some(),
+            Some(Audience::Shop) => true,
+            None => false,
+        };
+        (notice.key.clone(), Owed { notice, by_mail })
     });
-    mails.map(|notice| (notice.key.clone(), notice)).collect()
+    owed.collect()
 }
 
 fn is_held(order: &Order) -> bool {
@@ -183,11 +193,18 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
 /// Queues what became due, and lets go or holds back what waits.
 fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, facts: &Facts) {
     let held = is_held(order);
-    for (key, notice) in owed_by(facts, order) {
-        match before.owed.get(&key) {
-            None => plan.messages.push(message(notice.clone(), id, held, settings)),
-            Some(earlier) if earlier.wait.is_some() && notice.wait.is_none() => plan.end_waits.push(key.clone()),
-            Some(_) => {}
+    for (key, Owed { notice, by_mail }) in owed_by(facts, order) {
+        let earlier = before.owed.get(&key);
+        let new = NewNotice {
+            by_mail: by_mail && earlier.is_none_or(|earlier| !earlier.by_mail),
+            to_listeners: earlier.is_none(),
+            ..new(&notice, id, held, settings)
+        };
+        if new.by_mail || new.to_listeners {
+            plan.notices.push(new);
+        }
+        if earlier.is_some_and(|earlier| earlier.notice.wait.is_some()) && notice.wait.is_none() {
+            plan.end_waits.push(key.clone());
         }
         let names: Vec<_> = std::iter::once(key).chain(notice.also).collect();
         if names.iter().filter(|name| before.owed.contains_key(*name)).count() > 1 {
@@ -201,20 +218,17 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
     }
 }
 
-fn message(notice: Notice, order: Uuid, held: bool, settings: &Settings) -> NewMessage {
+fn new(notice: &Notice, order: Uuid, in_review: bool, settings: &Settings) -> NewNotice {
     let delay_seconds = notice.wait.map_or(0, |wait| match wait {
         Wait::Reference | Wait::RefundObject => settings.grace_seconds,
     });
-    NewMessage {
-        kind: MessageKind::Email,
-        held: held && outbox::audience(&notice.kind) == Some(Audience::Customer),
-        notice: notice.kind,
-        dedupe_key: notice.key,
-        also: notice.also,
+    NewNotice {
+        also: notice.also.clone(),
         order_id: Some(order),
-        about: notice.about,
         delay_seconds,
         waiting: notice.wait.is_some(),
+        in_review,
+        ..NewNotice::new(notice.kind.clone(), notice.key.clone(), &notice.about)
     }
 }
 

@@ -293,8 +293,8 @@ fn write(conn: &mut PgConnection, mut plan: Plan) -> QueryResult<()> {
 }
 
 fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
-    if !plan.messages.is_empty() {
-        outbox::enqueue(conn, &plan.messages)?;
+    if !plan.notices.is_empty() {
+        outbox::enqueue(conn, &plan.notices)?;
     }
     if !plan.end_waits.is_empty() {
         outbox::end_wait(conn, &plan.end_waits)?;

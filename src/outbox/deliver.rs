@@ -1,31 +1,48 @@
-//! One step of delivery: claim, render, send, settle.
+//! Delivery: claim, render, send, settle.
+//!
+//! [`run_once`] is one step of it, which tests drive; [`run`] goes on until it is stopped, claiming anew whenever a
+//! delivery ends, so that a slow destination keeps nobody but itself waiting.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::PgConnection;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use uuid::Uuid;
 
-use super::store::{self, Attempt, Claimed, Then};
-use super::{MessageKind, Outbox, Post, backoff, letter};
+use super::destinations::Troubles;
+use super::store::{self, Attempt, Claimed, Room, Then};
+use super::{Outbox, Post, backoff};
 use crate::db::DbPool as Pool;
+use crate::metrics::Delivery;
 
-/// The kinds that this version can deliver; others wait in the queue.
-const DELIVERED: [MessageKind; 1] = [MessageKind::Email];
+/// A lost wake-up costs at most this.
+const POLL: Duration = Duration::from_secs(1);
 
 /// How one attempt to hand a message over ended, with the other side's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Accepted.
     Sent(String),
-    /// Failed for now, or nobody knows.
-    Retry(String),
+    /// Failed for now, or nobody knows; the answer may ask for a pause.
+    Retry { answer: String, pause: Option<Duration> },
+    /// It could not be made ready: nothing that the other side said.
+    Unready(String),
     /// Refused for good.
     Refused(String),
+    /// Nothing can arrive there until a person has looked; the message waits.
+    Stopped(String),
+}
+
+impl Outcome {
+    /// Failed for now.
+    pub fn again(answer: String) -> Self {
+        Self::Retry { answer, pause: None }
+    }
 }
 
 /// Delivers what is due, as much as one claim takes, and returns how many messages it handled. It never sleeps:
@@ -33,40 +50,112 @@ pub(super) enum Outcome {
 ///
 /// Where it is dropped in the middle, what it was sending stays leased and is sent again later, under the same id.
 pub async fn run_once(outbox: &Outbox) -> anyhow::Result<usize> {
-    let token = Uuid::now_v7();
-    let (lease, batch) = (outbox.lease, outbox.batch);
-    let claimed = with_connection(&outbox.pool, move |conn| store::claim(conn, token, &DELIVERED, lease, batch))
-        .await
-        .context("claiming messages")?;
-    let handled = claimed.len();
-    let mut sends = Sends::start(&outbox.post, claimed);
+    let mut sends = Sends::default();
+    let handled = sends.claim(outbox).await?;
     let mut unsettled = Vec::new();
     // A slow delivery doesn't keep the others of its batch waiting for their mark.
     while sends.collect(&mut unsettled).await {
-        if let Err(error) = settle(&outbox.pool, token, &mut unsettled).await {
-            log::warn!("settling messages failed, will be tried again: {error:#}");
-        }
+        settle_or_keep(outbox, &mut unsettled).await;
     }
     if !unsettled.is_empty() {
-        settle(&outbox.pool, token, &mut unsettled).await.context("settling messages")?;
+        settle(outbox, &mut unsettled).await.context("settling messages")?;
     }
     Ok(handled)
 }
 
+/// Delivers until `stop` turns true; then what is under way ends. `beat` is called each time round.
+pub async fn run(outbox: &Outbox, beat: impl Fn(), wake: &Notify, mut stop: watch::Receiver<bool>) {
+    let (mut sends, mut unsettled, mut failing) = (Sends::default(), Vec::new(), false);
+    loop {
+        beat();
+        let stopping = *stop.borrow();
+        if stopping && sends.tasks.is_empty() && unsettled.is_empty() {
+            return;
+        }
+        if !stopping {
+            match sends.claim(outbox).await {
+                Ok(_) => failing = false,
+                Err(error) if failing => log::debug!("claiming messages still fails: {error:#}"),
+                Err(error) => {
+                    failing = true;
+                    log::error!("claiming messages fails, it is tried again each second: {error:#}");
+                }
+            }
+        }
+        let idle = sends.tasks.is_empty();
+        tokio::select! {
+            _ = sends.collect(&mut unsettled), if !idle => {}
+            () = wake.notified(), if !stopping => {}
+            () = tokio::time::sleep(POLL) => {}
+            _ = stop.changed(), if !stopping => {}
+        }
+        settle_or_keep(outbox, &mut unsettled).await;
+    }
+}
+
+async fn settle_or_keep(outbox: &Outbox, attempts: &mut Vec<Attempt>) {
+    if let Err(error) = settle(outbox, attempts).await {
+        log::warn!("settling messages failed, will be tried again: {error:#}");
+    }
+}
+
 /// Writes what ended; what could not be written stays in `attempts`.
-async fn settle(pool: &Pool, token: Uuid, attempts: &mut Vec<Attempt>) -> anyhow::Result<()> {
+async fn settle(outbox: &Outbox, attempts: &mut Vec<Attempt>) -> anyhow::Result<()> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
     let batch = Arc::new(std::mem::take(attempts));
     let theirs = Arc::clone(&batch);
-    let settled = with_connection(pool, move |conn| store::settle(conn, token, &theirs)).await;
+    let settled = with_connection(&outbox.pool, move |conn| store::settle(conn, &theirs, troubles(&theirs))).await;
     match settled {
-        Ok(settled) if settled < batch.len() => {
-            log::warn!(lost = batch.len() - settled; "some messages were taken over before they could be settled");
+        Ok(settled) => {
+            report(outbox, &batch);
+            if settled.messages < batch.len() {
+                log::warn!(lost = batch.len() - settled.messages; "some messages were taken over before they could be settled");
+            }
+            for (destination, why) in settled.disabled {
+                log::error!(destination = destination, why = why; "nothing more is sent there; see `ringup subscriptions list`");
+            }
             Ok(())
         }
-        Ok(_) => Ok(()),
         Err(error) => {
             *attempts = Arc::into_inner(batch).unwrap_or_default();
             Err(error)
+        }
+    }
+}
+
+/// What the attempts show about their destinations. A mail's refusal says nothing about the mail server.
+fn troubles(attempts: &[Attempt]) -> Troubles {
+    let mut troubles = Troubles::default();
+    for attempt in attempts.iter().filter(|attempt| attempt.kind != "email") {
+        let id = attempt.destination.clone();
+        match &attempt.ended {
+            Outcome::Sent(_) => troubles.working.push(id),
+            Outcome::Retry { pause, .. } => {
+                let longest = troubles.failing.entry(id).or_default();
+                *longest = (*longest).max(pause.unwrap_or_default());
+            }
+            Outcome::Stopped(why) => drop(troubles.stopped.insert(id, why.clone())),
+            Outcome::Unready(_) | Outcome::Refused(_) => {}
+        }
+    }
+    troubles
+}
+
+/// Counts the attempts, and says which messages were given up.
+fn report(outbox: &Outbox, attempts: &[Attempt]) {
+    for attempt in attempts {
+        let outcome = match attempt.then {
+            Then::Sent => "sent",
+            Then::Again { .. } => "retry",
+            Then::Dead => "dead",
+        };
+        let label = Delivery { kind: attempt.kind.clone(), outcome };
+        outbox.metrics.deliveries.get_or_create(&label).inc();
+        if attempt.then == Then::Dead {
+            log::error!(message:% = attempt.message_id, kind = attempt.kind, answer = attempt.answer.escape_debug().to_string();
+                "a message was given up; `ringup messages retry` tries it anew");
         }
     }
 }
@@ -84,9 +173,10 @@ async fn with_connection<T: Send + 'static>(
 }
 
 /// The deliveries under way.
+#[derive(Default)]
 struct Sends {
     tasks: JoinSet<Attempt>,
-    /// What each task delivers, for the case that it panics.
+    /// What each task delivers: for the case that it panics, and to know who is busy.
     of: HashMap<tokio::task::Id, Started>,
 }
 
@@ -94,32 +184,61 @@ struct Sends {
 #[derive(Clone)]
 struct Started {
     message_id: Uuid,
+    token: Uuid,
+    destination: String,
+    kind: String,
     number: i32,
+    /// Attempts that count towards the last one.
+    tried: i32,
     /// The claim, by the database's clock and by ours: attempts are dated by the former.
-    claimed_at: chrono::DateTime<chrono::Utc>,
+    claimed_at: DateTime<Utc>,
     claimed: Instant,
 }
 
 impl Sends {
-    fn start(post: &Arc<Post>, claimed: Vec<Claimed>) -> Self {
-        let mut sends = Self { tasks: JoinSet::new(), of: HashMap::new() };
-        for message in claimed {
-            let started = Started {
-                message_id: message.id,
-                number: message.number,
-                claimed_at: message.since,
-                claimed: Instant::now(),
-            };
-            let post = Arc::clone(post);
-            let entry = started.clone();
-            let task = sends.tasks.spawn(async move {
-                let begun = Instant::now();
-                let outcome = deliver(&post, &message).await;
-                entry.ended(begun, outcome)
-            });
-            sends.of.insert(task.id(), started);
+    /// Claims what there is room for, and starts to deliver it.
+    async fn claim(&mut self, outbox: &Outbox) -> anyhow::Result<usize> {
+        let total = outbox.total.saturating_sub(i32::try_from(self.tasks.len()).unwrap_or(i32::MAX));
+        if total <= 0 {
+            return Ok(0);
         }
-        sends
+        let busy = self.busy();
+        let (token, lease, mails, others) = (Uuid::now_v7(), outbox.lease, outbox.batch, Outbox::PER_DESTINATION);
+        let claimed = with_connection(&outbox.pool, move |conn| {
+            store::claim(conn, token, &Room { busy: &busy, mails, others, total }, lease)
+        });
+        let claimed = claimed.await.context("claiming messages")?;
+        let handled = claimed.len();
+        for message in claimed {
+            self.start(&outbox.post, &outbox.pool, token, message);
+        }
+        Ok(handled)
+    }
+
+    fn busy(&self) -> Vec<(String, i32)> {
+        let mut busy: BTreeMap<&str, i32> = BTreeMap::new();
+        self.of.values().for_each(|started| *busy.entry(&started.destination).or_default() += 1);
+        busy.into_iter().map(|(id, count)| (id.to_owned(), count)).collect()
+    }
+
+    fn start(&mut self, post: &Arc<Post>, pool: &Pool, token: Uuid, message: Claimed) {
+        let started = Started {
+            message_id: message.id,
+            token,
+            destination: message.destination.clone(),
+            kind: message.kind.clone(),
+            number: message.number,
+            tried: message.number - message.given_up,
+            claimed_at: message.since,
+            claimed: Instant::now(),
+        };
+        let (post, pool, entry) = (Arc::clone(post), pool.clone(), started.clone());
+        let task = self.tasks.spawn(async move {
+            let begun = Instant::now();
+            let outcome = deliver(&post, &pool, &message).await;
+            entry.ended(begun, outcome)
+        });
+        self.of.insert(task.id(), started);
     }
 
     /// Waits for a delivery to end and takes it, with all others that have ended meanwhile. False: none is left.
@@ -134,37 +253,48 @@ impl Sends {
 
     fn attempt(&mut self, ended: Result<(tokio::task::Id, Attempt), JoinError>) -> Option<Attempt> {
         match ended {
-            Ok((_, attempt)) => Some(attempt),
+            Ok((task, attempt)) => {
+                self.of.remove(&task);
+                Some(attempt)
+            }
             Err(error) => {
                 log::error!("a delivery panicked");
                 let started = self.of.remove(&error.id())?;
                 let begun = started.claimed;
-                Some(started.ended(begun, Outcome::Retry("the delivery panicked: this is a bug".to_owned())))
+                Some(started.ended(begun, Outcome::Unready("the delivery panicked: this is a bug".to_owned())))
             }
         }
     }
 }
 
 impl Started {
-    fn ended(self, begun: Instant, outcome: Outcome) -> Attempt {
-        let number = usize::try_from(self.number).unwrap_or_default();
-        let (outcome, answer, then) = match outcome {
+    fn ended(self, begun: Instant, ended: Outcome) -> Attempt {
+        let tried = usize::try_from(self.tried).unwrap_or_default();
+        let later = |pause: Option<Duration>| match backoff::delay(tried, rand::random()) {
+            Some(delay) => Then::Again { after: delay.max(pause.unwrap_or_default()) },
+            None => Then::Dead,
+        };
+        let (outcome, answer, then) = match &ended {
             Outcome::Sent(answer) => ("sent", answer, Then::Sent),
             Outcome::Refused(answer) => ("refused", answer, Then::Dead),
-            Outcome::Retry(answer) => match backoff::delay(number, rand::random()) {
-                Some(after) => ("retry", answer, Then::Again { after }),
-                None => ("retry", answer, Then::Dead),
-            },
+            Outcome::Retry { answer, pause } => ("retry", answer, later(*pause)),
+            Outcome::Unready(answer) => ("retry", answer, later(None)),
+            // Its destination is disabled with it: the message goes out once a person has resumed that.
+            Outcome::Stopped(answer) => ("refused", answer, Then::Again { after: Duration::ZERO }),
         };
         let since_claim = TimeDelta::from_std(begun.duration_since(self.claimed)).unwrap_or_default();
         Attempt {
             message_id: self.message_id,
+            token: self.token,
+            destination: self.destination,
+            kind: self.kind,
             number: self.number,
             started_at: self.claimed_at + since_claim,
             duration_ms: milliseconds(begun.elapsed()),
             outcome,
-            answer,
+            answer: answer.clone(),
             then,
+            ended,
         }
     }
 }
@@ -173,17 +303,19 @@ fn milliseconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
-async fn deliver(post: &Post, message: &Claimed) -> Outcome {
+async fn deliver(post: &Post, pool: &Pool, message: &Claimed) -> Outcome {
     // Each of the attempts before ended with the process itself: this message may be why.
-    if usize::try_from(message.number).unwrap_or_default() > backoff::ATTEMPTS {
+    if usize::try_from(message.number - message.given_up).unwrap_or_default() > backoff::ATTEMPTS {
         return Outcome::Refused("given up: the last attempt never ended; the message may have been sent".to_owned());
     }
-    if message.is_settled_review() {
-        return Outcome::Refused("superseded: the order is no longer in review".to_owned());
-    }
-    match letter::compose(&post.templates, &post.shop, message) {
-        Ok(letter) => post.mailer.send(message.id, &letter).await,
+    match post.send(pool, message).await {
+        Ok(outcome) => outcome,
         // Nothing that the other side said: a person or a later event can still put it right.
-        Err(error) => Outcome::Retry(format!("{error:#}")),
+        Err(error) => Outcome::Unready(format!("{error:#}")),
     }
+}
+
+/// The bytes of a received event.
+pub(super) async fn received(pool: &Pool, event: i64) -> anyhow::Result<Option<Vec<u8>>> {
+    with_connection(pool, move |conn| store::received(conn, event)).await
 }

@@ -3,7 +3,6 @@
 use anyhow::Context;
 use minijinja::context;
 
-use super::store::Claimed;
 use super::templates::{Audience, Part, Templates, audience};
 use crate::money::Money;
 use crate::notices::{About, Kind, OrderView};
@@ -27,16 +26,24 @@ pub(super) struct Letter {
     pub html: String,
 }
 
-/// The mail that a claimed message stands for.
-pub(super) fn compose(templates: &Templates, shop: &Shop, message: &Claimed) -> anyhow::Result<Letter> {
-    let notice: Kind = serde_json::from_value(message.notice.clone().into()).context("unknown notice")?;
-    let about: About = serde_json::from_str(&message.about).context("the notice's own data can't be read")?;
-    let order = message.order.as_ref().context("the message's order is not there")?;
-    if audience(&notice) == Some(Audience::Shop) {
-        return write(templates, shop, &notice, &about, order, (&shop.email, None));
+/// The mail about a notice, from its own data and its order.
+pub(super) fn compose(
+    templates: &Templates,
+    shop: &Shop,
+    notice: &Kind,
+    about: &str,
+    order: Option<&OrderView>,
+) -> anyhow::Result<Letter> {
+    let about: About = serde_json::from_str(about).context("the notice's own data can't be read")?;
+    if *notice == Kind::SubscriptionDisabled {
+        return write(templates, shop, notice, &about, &OrderView::default(), (&shop.email, None));
+    }
+    let order = order.context("the message's order is not there")?;
+    if audience(notice) == Some(Audience::Shop) {
+        return write(templates, shop, notice, &about, order, (&shop.email, None));
     }
     let address = order.customer_email.as_ref().context("the order has no usable address yet")?;
-    write(templates, shop, &notice, &about, order, (address, order.locale.as_deref()))
+    write(templates, shop, notice, &about, order, (address, order.locale.as_deref()))
 }
 
 fn write(
@@ -97,7 +104,7 @@ pub(super) fn name(given: &str) -> Option<String> {
 }
 
 /// One line without control characters, and without the marks that reverse the direction of what follows them.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text
         .chars()
         .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
@@ -114,18 +121,8 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::notices;
 
-    fn claimed(order: Option<OrderView>) -> Claimed {
-        Claimed {
-            id: uuid::Uuid::nil(),
-            number: 1,
-            notice: notices::Kind::OrderPaid.name().into_owned(),
-            about: "{\"object\":\"pi_1\"}".to_owned(),
-            order,
-            since: chrono::DateTime::UNIX_EPOCH,
-        }
-    }
+    const ABOUT: &str = r#"{"object":"pi_1"}"#;
 
     fn order() -> OrderView {
         OrderView {
@@ -143,9 +140,9 @@ mod tests {
         Shop { name: "Pipers".to_owned(), url: None, email: "desk@pipers.example".to_owned() }
     }
 
-    fn composed(order: OrderView) -> Letter {
+    fn composed(order: &OrderView) -> Letter {
         let shop = shop();
-        compose(&Templates::load(None).unwrap(), &shop, &claimed(Some(order))).unwrap()
+        compose(&Templates::load(None).unwrap(), &shop, &Kind::OrderPaid, ABOUT, Some(order)).unwrap()
     }
 
     #[test]
@@ -158,7 +155,7 @@ mod tests {
             (Some("../../etc"), "Your order R-7 at Pipers is paid"),
             (None, "Your order R-7 at Pipers is paid"),
         ] {
-            let letter = composed(OrderView { locale: locale.map(str::to_owned), ..order() });
+            let letter = composed(&OrderView { locale: locale.map(str::to_owned), ..order() });
             assert_eq!(letter.subject, subject);
             let amount =
                 Money::new(1099, "jpy").format(Templates::load(None).unwrap().locale(&Kind::OrderPaid, locale));
@@ -168,17 +165,17 @@ mod tests {
 
     #[test]
     fn a_test_payment_says_so() {
-        let letter = composed(OrderView { livemode: false, ..order() });
+        let letter = composed(&OrderView { livemode: false, ..order() });
         assert!(letter.subject.starts_with("[Test] "));
         assert!(letter.text.contains("no money moved") && letter.html.contains("no money moved"));
-        assert!(!composed(order()).html.contains("no money moved"));
+        assert!(!composed(&order()).html.contains("no money moved"));
     }
 
     #[test]
     fn what_others_wrote_is_text_and_nothing_else() {
         let customer_name = Some("<script>x</script>\r\nBcc: \u{202e}all {{ shop }}".to_owned());
         let reference = "R\r\n\u{2066}<b>7</b>".to_owned();
-        let letter = composed(OrderView { reference, customer_name, ..order() });
+        let letter = composed(&OrderView { reference, customer_name, ..order() });
         assert_eq!(letter.to_name.as_deref(), Some("<script>x</script> Bcc: all {{ shop }}"));
         assert!(!letter.html.contains("<script>") && !letter.html.contains("<b>7"), "{}", letter.html);
         assert!(letter.html.contains("&lt;script&gt;") && letter.html.contains("{{ shop }}"));
@@ -198,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_review_is_told_to_the_shop_and_not_to_the_customer() {
-        let about = r#"{"object":"pi_1","reason":"double_payment"}"#.to_owned();
-        let message = Claimed { notice: "order.review".to_owned(), about, ..claimed(Some(order())) };
-        let letter = compose(&Templates::load(None).unwrap(), &shop(), &message).unwrap();
+        let about = r#"{"object":"pi_1","reason":"double_payment"}"#;
+        let templates = Templates::load(None).unwrap();
+        let letter = compose(&templates, &shop(), &Kind::OrderReview, about, Some(&order())).unwrap();
         assert_eq!((&letter.to_address[..], letter.to_name.as_deref()), ("desk@pipers.example", None));
         assert_eq!(letter.subject, "Please look at order R-7");
         assert!(
@@ -213,12 +210,12 @@ mod tests {
     fn what_lacks_says_so() {
         let shop = shop();
         let templates = Templates::load(None).unwrap();
-        let error = |message: &Claimed| compose(&templates, &shop, message).unwrap_err().to_string();
-        assert!(error(&claimed(None)).contains("order is not there"));
-        assert!(error(&claimed(Some(OrderView { customer_email: None, ..order() }))).contains("no usable address"));
-        let other = Claimed { notice: "order.identified".to_owned(), ..claimed(Some(order())) };
-        assert!(error(&other).contains("no mail about order.identified"));
-        let unknown = Claimed { notice: "order.unheard_of".to_owned(), ..claimed(Some(order())) };
-        assert!(error(&unknown).contains("unknown notice"));
+        let error = |kind: &Kind, order: Option<OrderView>| {
+            compose(&templates, &shop, kind, ABOUT, order.as_ref()).unwrap_err().to_string()
+        };
+        assert!(error(&Kind::OrderPaid, None).contains("order is not there"));
+        let unreachable = OrderView { customer_email: None, ..order() };
+        assert!(error(&Kind::OrderPaid, Some(unreachable)).contains("no usable address"));
+        assert!(error(&Kind::OrderIdentified, Some(order())).contains("no mail about order.identified"));
     }
 }

@@ -4,5 +4,6 @@
 //! is asked for, and a field that nobody asks for can hold anything.
 
 pub mod fields;
+pub mod github;
 pub mod signature;
 pub mod stripe;

@@ -57,11 +57,7 @@ pub async fn run(
         let (pool, rules) = (pool.clone(), Arc::clone(&rules));
         async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &rules)).await? }
     });
-    let messages = repeat(stop, outbox_wake, "messages", move || {
-        other.beat(1);
-        let outbox = Arc::clone(&outbox);
-        async move { outbox::run_once(&outbox).await }
-    });
+    let messages = outbox::run(&outbox, || other.beat(1), &outbox_wake, stop);
     tokio::join!(pending, messages);
 }
 

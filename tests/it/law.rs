@@ -210,7 +210,8 @@ fn submission(sent: &Sent, case: u64, rules: &Rules, budget: &Budget) -> Submiss
         received_at: Utc::now(),
         body: sent.body.as_bytes().to_vec(),
     };
-    Submission { event: new, facts: Some(facts(sent, rules)), permit: budget.reserve(sent.body.len()).unwrap() }
+    let permit = budget.reserve(sent.body.len()).unwrap();
+    Submission { event: new, facts: Some(facts(sent, rules)), notices: Vec::new(), permit }
 }
 
 /// Three clients at two instances, and three workers beside them, until nothing is left.

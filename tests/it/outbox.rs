@@ -5,10 +5,11 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
+use ringup::config::Targets;
 use ringup::config::mail::Mail;
 use ringup::config::smtp::SmtpTarget;
 use ringup::notices::{About, Kind};
-use ringup::outbox::{self, MessageKind, NewMessage, Outbox, run_once};
+use ringup::outbox::{self, NewNotice, Outbox, run_once};
 use uuid::Uuid;
 
 use crate::support::postgres::TestDb;
@@ -99,22 +100,13 @@ impl House {
     }
 
     fn outbox(&self, smtp_url: &str) -> Outbox {
-        Outbox::new(self.pool.clone(), &mail(smtp_url, Duration::from_secs(10))).unwrap()
+        Outbox::new(self.pool.clone(), &mail(smtp_url, Duration::from_secs(10)), &Targets::default()).unwrap()
     }
 }
 
-fn message(key: &str, order: Uuid) -> NewMessage {
-    NewMessage {
-        kind: MessageKind::Email,
-        notice: Kind::OrderPaid,
-        dedupe_key: key.to_owned(),
-        also: Vec::new(),
-        order_id: Some(order),
-        about: About::default(),
-        delay_seconds: 0,
-        waiting: false,
-        held: false,
-    }
+fn message(key: &str, order: Uuid) -> NewNotice {
+    let notice = NewNotice::new(Kind::OrderPaid, key.to_owned(), &About::default());
+    NewNotice { order_id: Some(order), by_mail: true, ..notice }
 }
 
 fn mail(smtp_url: &str, deadline: Duration) -> Mail {
@@ -139,7 +131,7 @@ fn a_key_is_queued_once_under_any_of_its_names() {
     assert_eq!(house.enqueue(&["order.paid:pi_1", "order.paid:pi_1", "order.paid:pi_2"]), 2);
     assert_eq!(house.enqueue(&["order.paid:pi_1"]), 0);
     let order = house.order;
-    let alias = |key: &str, also: &str| NewMessage { also: vec![also.to_owned()], ..message(key, order) };
+    let alias = |key: &str, also: &str| NewNotice { also: vec![also.to_owned()], ..message(key, order) };
     let known = alias("order.paid:cs_1", "order.paid:pi_1");
     let new = alias("order.paid:cs_9", "order.paid:pi_9");
     let its_twin = message("order.paid:pi_9x", order);
@@ -216,7 +208,8 @@ async fn each_ending_of_the_conversation_has_its_meaning() {
 async fn a_server_that_hangs_is_left_at_the_deadline_and_holds_up_no_other_message() {
     let mut house = House::new();
     let server = SmtpServer::start([(At::Dot, Fault::Hang)]).await;
-    let outbox = Outbox::new(house.pool.clone(), &mail(&url(&server), Duration::from_millis(300))).unwrap();
+    let outbox =
+        Outbox::new(house.pool.clone(), &mail(&url(&server), Duration::from_millis(300)), &Targets::default()).unwrap();
     house.enqueue(&["order.paid:pi_1", "order.paid:pi_2", "order.paid:pi_3"]);
     assert_eq!(run_once(&outbox).await.unwrap(), 3);
     let states: Vec<_> = house.rows().into_iter().map(|row| row.state).collect();
@@ -304,7 +297,8 @@ async fn a_lost_worker_s_message_is_retaken_under_the_same_id_and_its_late_mark_
     let mut house = House::new();
     // The first worker's answer never comes; meanwhile its lease ends and another one sends.
     let slow = SmtpServer::start([(At::Dot, Fault::Hang)]).await;
-    let lost = Outbox::new(house.pool.clone(), &mail(&url(&slow), Duration::from_secs(2))).unwrap();
+    let lost =
+        Outbox::new(house.pool.clone(), &mail(&url(&slow), Duration::from_secs(2)), &Targets::default()).unwrap();
     house.enqueue(&["order.paid:pi_1"]);
     let first = tokio::spawn(async move { run_once(&lost).await });
     while slow.received().is_empty() {
@@ -367,7 +361,7 @@ async fn a_wait_ends_by_time_or_by_word_and_release_does_not_shorten_it() {
     let server = SmtpServer::start([]).await;
     let outbox = house.outbox(&url(&server));
     let order = house.order;
-    let waits = NewMessage { delay_seconds: 60, waiting: true, held: true, ..message("order.paid:pi_1", order) };
+    let waits = NewNotice { delay_seconds: 60, waiting: true, in_review: true, ..message("order.paid:pi_1", order) };
     outbox::enqueue(&mut house.conn, &[waits]).unwrap();
     outbox::release(&mut house.conn, &[order]).unwrap();
     assert_eq!(run_once(&outbox).await.unwrap(), 0);
@@ -378,23 +372,20 @@ async fn a_wait_ends_by_time_or_by_word_and_release_does_not_shorten_it() {
 }
 
 #[tokio::test]
-async fn superseded_messages_are_dead_and_adopted_ones_tell_the_other_order() {
+async fn adopted_messages_tell_the_other_order() {
     let mut house = House::new();
     let server = SmtpServer::start([]).await;
     let outbox = house.outbox(&url(&server));
-    house.enqueue(&["order.paid:a", "order.paid:b", "order.paid:c"]);
-    let supersede = ["order.paid:a".to_owned()];
-    assert_eq!(outbox::supersede(&mut house.conn, &supersede, "superseded: paid meanwhile").unwrap(), 1);
+    house.enqueue(&["order.paid:b", "order.paid:c"]);
     let (from, to) = (house.order, house.new_order("R-2", "eve@example.org"));
     house.sql("UPDATE outbox SET order_id = NULL WHERE dedupe_key = 'order.paid:c'");
-    assert_eq!(outbox::adopt(&mut house.conn, &[from], &[to]).unwrap(), 2);
+    assert_eq!(outbox::adopt(&mut house.conn, &[from], &[to]).unwrap(), 1);
     assert_eq!(run_once(&outbox).await.unwrap(), 2);
     assert_eq!(server.received().len(), 1);
     assert_eq!(server.received()[0].to, ["eve@example.org"]);
     let rows = house.rows();
-    assert_eq!(rows[0].last_error.as_deref(), Some("superseded: paid meanwhile"));
-    assert_eq!(rows.iter().map(|row| row.state.as_str()).collect::<Vec<_>>(), ["dead", "sent", "queued"]);
-    assert!(rows[2].last_error.as_deref().unwrap().contains("order is not there"));
+    assert_eq!(rows.iter().map(|row| row.state.as_str()).collect::<Vec<_>>(), ["sent", "queued"]);
+    assert!(rows[1].last_error.as_deref().unwrap().contains("order is not there"));
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ async fn a_corrected_expectation_resolves_it_and_the_address_is_the_shop_s() {
     receiver.settle().await;
     assert_eq!(addressees(&receiver), ["desk@shop.example"]);
     let review = "SELECT last_error AS text FROM outbox WHERE notice = 'order.review'";
-    assert_eq!(texts(&mut db.conn(), review), [Some("superseded: the order is no longer in review".to_owned())]);
+    assert_eq!(texts(&mut db.conn(), review), [Some("superseded: the order has moved on".to_owned())]);
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE source = 'shop'"), 2);
 }
 

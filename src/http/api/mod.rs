@@ -1,14 +1,16 @@
 //! What programs ask, in JSON, behind `API_TOKEN`.
 
 pub mod events;
+pub mod messages;
 pub mod orders;
 mod page;
+pub mod subscriptions;
 pub mod timeline;
 pub mod words;
 
-use super::State;
 use super::error::HttpError;
-use actix_web::web;
+use super::{State, body};
+use actix_web::{HttpRequest, web};
 use diesel::pg::PgConnection;
 use serde::de::DeserializeOwned;
 
@@ -30,6 +32,38 @@ async fn on_database<T: Send + 'static>(
         }
         Ok(Err(_)) | Err(_) => Err(HttpError::unavailable()),
     }
+}
+
+/// Largest body, in bytes.
+const LIMIT: usize = 64 << 10;
+
+/// Reads the body, one JSON object; `expected` says what it has.
+async fn json_body<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &State,
+    expected: &'static str,
+) -> Result<T, HttpError> {
+    let (bytes, _room) = body::read(request, payload, LIMIT, state.config.read_deadline, &state.budget).await?;
+    read_object(&bytes, expected)
+}
+
+/// The same, where no body at all is a body of defaults.
+async fn json_or_default<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &State,
+    expected: &'static str,
+) -> Result<T, HttpError> {
+    let (bytes, _room) = body::read(request, payload, LIMIT, state.config.read_deadline, &state.budget).await?;
+    if bytes.is_empty() { Ok(T::default()) } else { read_object(&bytes, expected) }
+}
+
+fn read_object<T: DeserializeOwned>(bytes: &[u8], expected: &'static str) -> Result<T, HttpError> {
+    // An array would be read as a struct's fields in their sequence.
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes);
+    let read = object.and_then(|object| T::deserialize(serde_json::Value::Object(object)));
+    read.map_err(|_| HttpError::bad_request("invalid_body", expected))
 }
 
 /// Reads the query; unknown parameters are refused, `expected` says which there are.

@@ -1,10 +1,10 @@
 //! What the shop says of an order: `PUT /api/orders/{reference}` what it expects, `POST …/release` that a person has
 //! looked. Both are events of the inbox, so that the set of events explains the order whole.
 
-use super::on_database;
 use super::orders::named;
+use super::{json_or_default, on_database};
 use crate::http::error::HttpError;
-use crate::http::{State, auth, body};
+use crate::http::{State, auth};
 use crate::inbox::NewEvent;
 use crate::inbox::browse::{EventName, find as find_event};
 use crate::intake::{Answer, Rules, Submission};
@@ -17,8 +17,6 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Largest body, in bytes.
-const LIMIT: usize = 64 << 10;
 /// So often the next number is taken where another writer was faster.
 const TRIES: usize = 16;
 
@@ -62,18 +60,8 @@ async fn read<T: DeserializeOwned + Default>(
     payload: web::Payload,
     state: &State,
 ) -> Result<T, HttpError> {
-    let (bytes, _room) = body::read(request, payload, LIMIT, state.config.read_deadline, &state.budget).await?;
-    if bytes.is_empty() {
-        return Ok(T::default());
-    }
-    // An array would be read as a struct's fields in their sequence.
-    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes);
-    object.and_then(|object| T::deserialize(serde_json::Value::Object(object))).map_err(|_| {
-        HttpError::bad_request(
-            "invalid_body",
-            "the body is one JSON object of known fields; amounts are whole numbers in the currency's minor unit",
-        )
-    })
+    let told = "the body is one JSON object of known fields; amounts are whole numbers in the currency's minor unit";
+    json_or_default(request, payload, state, told).await
 }
 
 /// What a word comes to, by what is known of its order.
@@ -150,7 +138,10 @@ fn scope(conn: &mut PgConnection, rules: &Rules, named: &Named) -> anyhow::Resul
 async fn store(state: &State, event: NewEvent) -> Result<Answer, HttpError> {
     let permit = state.budget.reserve(event.body.len()).ok_or(HttpError::unavailable())?;
     let facts = state.rules.judge_stored(event.source, &event.body).facts;
-    let answer = state.intake.submit(Submission { event, facts, permit }).map_err(|_| HttpError::unavailable())?;
+    let answer = state
+        .intake
+        .submit(Submission { event, facts, notices: Vec::new(), permit })
+        .map_err(|_| HttpError::unavailable())?;
     match tokio::time::timeout(state.config.answer_deadline, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) | Err(_) => Err(HttpError::unavailable()),

@@ -73,8 +73,8 @@ impl Mailer {
                 let shown = path.display().to_string();
                 match spawn_blocking(move || write_whole(&path, &bytes)).await {
                     Ok(Ok(())) => Outcome::Sent(format!("written to {shown}")),
-                    Ok(Err(error)) => Outcome::Retry(format!("{shown}: {error}")),
-                    Err(error) => Outcome::Retry(format!("{shown}: {error}")),
+                    Ok(Err(error)) => Outcome::again(format!("{shown}: {error}")),
+                    Err(error) => Outcome::again(format!("{shown}: {error}")),
                 }
             }
         }

@@ -80,7 +80,7 @@ impl Progress {
 
     /// What a conversation that the deadline cut off means.
     pub fn timed_out(&self, deadline: Duration) -> Outcome {
-        Outcome::Retry(with_doubt(self.stage(), &format!("no end within {} s", deadline.as_secs_f32())))
+        Outcome::again(with_doubt(self.stage(), &format!("no end within {} s", deadline.as_secs_f32())))
     }
 }
 
@@ -185,10 +185,10 @@ impl Connections {
                 Some(code) if error.is_permanent() && is_about_the_message(stage, code) => {
                     Outcome::Refused(format!("{stage}: {text}"))
                 }
-                Some(_) => Outcome::Retry(format!("{stage}: {text}")),
-                None => Outcome::Retry(with_doubt(stage, &text)),
+                Some(_) => Outcome::again(format!("{stage}: {text}")),
+                None => Outcome::again(with_doubt(stage, &text)),
             },
-            Trouble::PasswordWithheld => Outcome::Retry(format!("{stage}: {text}")),
+            Trouble::PasswordWithheld => Outcome::again(format!("{stage}: {text}")),
         }
     }
 

@@ -1,9 +1,9 @@
-//! The SQL of looking at messages. Nothing here locks.
+//! The SQL of looking at messages, and of what a person does with one.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ pub struct MessageRow {
     /// `email`, `slack` or `webhook`.
     #[diesel(sql_type = Text)]
     pub kind: String,
+    /// Where it goes: `mail`, `slack` or a subscription's id.
+    #[diesel(sql_type = Text)]
+    pub destination: String,
     /// What it tells, such as `order.paid`.
     #[diesel(sql_type = Text)]
     pub notice: String,
@@ -77,6 +80,70 @@ pub struct Told {
     pub message: MessageRow,
     /// Its attempts, the first one first.
     pub attempts: Vec<AttemptRow>,
+}
+
+/// Which messages are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only `queued`, `sent` or `dead` ones.
+    pub state: Option<String>,
+    /// Only `email`, `slack` or `webhook` ones.
+    pub kind: Option<String>,
+    /// Only those that go there.
+    pub destination: Option<String>,
+    /// Only those that tell this, such as `order.paid`.
+    pub notice: Option<String>,
+}
+
+/// Messages, the newest first; those before `before`, where it is said.
+pub fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<MessageRow>> {
+    sql_query(
+        "SELECT * FROM outbox WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR kind = $2) \
+           AND ($3 IS NULL OR destination = $3) AND ($4 IS NULL OR notice = $4) AND ($5 IS NULL OR id < $5) \
+         ORDER BY id DESC LIMIT $6",
+    )
+    .bind::<Nullable<Text>, _>(filter.state.as_deref())
+    .bind::<Nullable<Text>, _>(filter.kind.as_deref())
+    .bind::<Nullable<Text>, _>(filter.destination.as_deref())
+    .bind::<Nullable<Text>, _>(filter.notice.as_deref())
+    .bind::<Nullable<SqlUuid>, _>(before)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}
+
+/// A message with all that was tried.
+pub fn find(conn: &mut PgConnection, id: Uuid) -> QueryResult<Option<Told>> {
+    let message = sql_query("SELECT * FROM outbox WHERE id = $1").bind::<SqlUuid, _>(id).get_result(conn).optional()?;
+    let Some(message) = message else { return Ok(None) };
+    let attempts = sql_query("SELECT * FROM attempts WHERE message_id = $1 ORDER BY number").bind::<SqlUuid, _>(id);
+    Ok(Some(Told { message, attempts: attempts.load(conn)? }))
+}
+
+/// Has a message tried anew, with all its attempts before it. None: it was sent, is being sent, or is not there.
+pub fn retry(conn: &mut PgConnection, id: Uuid) -> QueryResult<Option<MessageRow>> {
+    sql_query(
+        "UPDATE outbox SET state = 'queued', settled_at = NULL, lease = NULL, given_up = attempts, next_at = now() \
+         WHERE id = $1 AND (state = 'dead' OR (state = 'queued' AND (lease IS NULL OR next_at <= now()))) RETURNING *",
+    )
+    .bind::<SqlUuid, _>(id)
+    .get_result(conn)
+    .optional()
+}
+
+/// Gives a message up. None: it is settled, is being sent, or is not there.
+pub fn discard(conn: &mut PgConnection, id: Uuid) -> QueryResult<Option<MessageRow>> {
+    sql_query(
+        "UPDATE outbox SET state = 'dead', settled_at = now(), lease = NULL, last_error = 'discarded by a person' \
+         WHERE id = $1 AND state = 'queued' AND (lease IS NULL OR next_at <= now()) RETURNING *",
+    )
+    .bind::<SqlUuid, _>(id)
+    .get_result(conn)
+    .optional()
 }
 
 /// The order's messages in the sequence of queueing, each with its attempts.

@@ -1,5 +1,6 @@
 //! What the tests share: real databases, a scripted SMTP server, a real receiver.
 
+pub mod hooks;
 pub mod postgres;
 pub mod server;
 pub mod smtp;

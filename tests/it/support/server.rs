@@ -71,7 +71,7 @@ impl Receiver {
         vars.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::from_vars(vars).unwrap();
         let (pool, rules) = (db::pool(url, 4), Rules::new(&config));
-        let outbox = Outbox::new(pool.clone(), &config.mail).unwrap();
+        let outbox = Outbox::new(pool.clone(), &config.mail, &config.targets).unwrap();
         let (started, running) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {

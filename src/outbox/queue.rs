@@ -1,0 +1,200 @@
+//! From a notice to the messages that tell it: one to each destination that hears of it, each once.
+
+mod store;
+
+use std::borrow::Cow;
+
+use diesel::{PgConnection, QueryResult};
+use uuid::Uuid;
+
+use super::MessageKind;
+use super::destinations::{self, Listener};
+use super::templates::{Audience, audience};
+use crate::notices::Kind;
+
+pub use store::{adopt, end_wait, hold, keep_one, rehome, release};
+
+/// The destination of every mail.
+pub const MAIL: &str = "mail";
+
+/// A notice that became due.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a column of the message, or says whom it is for")]
+pub struct NewNotice {
+    /// What it tells.
+    pub kind: Kind,
+    /// Its name and the sender's object: each destination hears of it once.
+    pub key: String,
+    /// Other names of the same notice: where it was ever queued under any of them, it is not queued again.
+    pub also: Vec<String>,
+    /// The notice's own data, as JSON.
+    pub about: String,
+    /// The order that it is rendered from.
+    pub order_id: Option<Uuid>,
+    /// The received event that it passes on, where it is about no order.
+    pub event: Option<i64>,
+    /// Of GitHub's notices: `owner/name`.
+    pub repository: Option<String>,
+    /// Of GitHub's notices: such as `refs/heads/main`.
+    pub git_ref: Option<String>,
+    /// Not before so many seconds from now.
+    pub delay_seconds: i32,
+    /// The delay is a grace period, which [`end_wait`] ends.
+    pub waiting: bool,
+    /// Its order is in review.
+    pub in_review: bool,
+    /// A mail is owed.
+    pub by_mail: bool,
+    /// Whoever subscribed is to be told.
+    pub to_listeners: bool,
+}
+
+impl NewNotice {
+    /// A notice to be told at once to whoever subscribed; `about` is its own data.
+    pub fn new(kind: Kind, key: String, about: &impl serde::Serialize) -> Self {
+        Self {
+            kind,
+            key,
+            also: Vec::new(),
+            about: serde_json::json!(about).to_string(),
+            order_id: None,
+            event: None,
+            repository: None,
+            git_ref: None,
+            delay_seconds: 0,
+            waiting: false,
+            in_review: false,
+            by_mail: false,
+            to_listeners: true,
+        }
+    }
+}
+
+/// A message to queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message<'a> {
+    kind: MessageKind,
+    destination: &'a str,
+    dedupe_key: Cow<'a, str>,
+    held: bool,
+}
+
+impl<'a> Message<'a> {
+    fn mail(notice: &'a NewNotice) -> Self {
+        let held = notice.in_review && is_held(MessageKind::Email, &notice.kind);
+        Self { kind: MessageKind::Email, destination: MAIL, dedupe_key: Cow::Borrowed(&notice.key), held }
+    }
+
+    fn to(listener: &'a Listener, notice: &'a NewNotice) -> Self {
+        let held = notice.in_review && is_held(listener.kind, &notice.kind);
+        let dedupe_key = Cow::Owned(format!("{}@{}", notice.key, listener.id));
+        Self { kind: listener.kind, destination: &listener.id, dedupe_key, held }
+    }
+}
+
+/// Whether a message waits while its order is in review: what a customer gets, and what confirms a payment.
+fn is_held(way: MessageKind, notice: &Kind) -> bool {
+    CONFIRMATIONS.contains(notice) || (way == MessageKind::Email && audience(notice) == Some(Audience::Customer))
+}
+
+/// Nobody ships on these while a person has yet to look.
+const CONFIRMATIONS: [Kind; 3] = [Kind::OrderPaid, Kind::OrderIdentified, Kind::OrderRenewed];
+
+/// Queues what tells `notices`, each message once for ever. Returns how many are new.
+pub fn enqueue(conn: &mut PgConnection, notices: &[NewNotice]) -> QueryResult<usize> {
+    let listeners =
+        if notices.iter().any(|notice| notice.to_listeners) { destinations::listeners(conn)? } else { Vec::new() };
+    let messages = fan_out(notices, &listeners);
+    if messages.is_empty() { Ok(0) } else { store::insert(conn, &messages) }
+}
+
+/// Which destination hears of which notice.
+fn fan_out<'a>(notices: &'a [NewNotice], listeners: &'a [Listener]) -> Vec<(&'a NewNotice, Message<'a>)> {
+    let mut messages = Vec::new();
+    for notice in without_twins(notices) {
+        if notice.by_mail && audience(&notice.kind).is_some() {
+            messages.push((notice, Message::mail(notice)));
+        }
+        let hears = |listener: &&Listener| {
+            notice.to_listeners
+                && listener.hears(&notice.kind.name(), notice.repository.as_deref(), notice.git_ref.as_deref())
+        };
+        messages.extend(listeners.iter().filter(hears).map(|listener| (notice, Message::to(listener, notice))));
+    }
+    messages
+}
+
+/// The notices without those that another of the same call already stands for.
+fn without_twins(notices: &[NewNotice]) -> Vec<&NewNotice> {
+    let mut taken = std::collections::HashSet::new();
+    let mut kept = Vec::with_capacity(notices.len());
+    for notice in notices {
+        let ways = (notice.by_mail, notice.to_listeners);
+        let names = || std::iter::once(&notice.key).chain(&notice.also);
+        if names().any(|name| taken.contains(&(name, ways))) {
+            continue;
+        }
+        taken.insert((&notice.key, ways));
+        kept.push(notice);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(kind: Kind, key: &str) -> NewNotice {
+        NewNotice { by_mail: true, ..NewNotice::new(kind, key.to_owned(), &()) }
+    }
+
+    fn listener(id: &str, kind: MessageKind, events: &[&str]) -> Listener {
+        let events = events.iter().map(|event| (*event).to_owned()).collect();
+        Listener { id: id.to_owned(), kind, events, repository: None, git_ref: None }
+    }
+
+    fn keys(notices: &[NewNotice], listeners: &[Listener]) -> Vec<String> {
+        fan_out(notices, listeners).into_iter().map(|(_, message)| message.dedupe_key.into_owned()).collect()
+    }
+
+    #[test]
+    fn each_destination_that_hears_of_it_gets_a_message_of_its_own() {
+        let listeners = [
+            listener("slack", MessageKind::Slack, &["order.review"]),
+            listener("sub_1", MessageKind::Webhook, &["order.*"]),
+            listener("sub_2", MessageKind::Webhook, &["github.*"]),
+        ];
+        let paid = notice(Kind::OrderPaid, "order.paid:pi_1");
+        assert_eq!(keys(&[paid.clone()], &listeners), ["order.paid:pi_1", "order.paid:pi_1@sub_1"]);
+        let unmailed = NewNotice { by_mail: false, ..paid.clone() };
+        assert_eq!(keys(&[unmailed], &listeners), ["order.paid:pi_1@sub_1"]);
+        let mailed = NewNotice { to_listeners: false, ..paid };
+        assert_eq!(keys(&[mailed], &listeners), ["order.paid:pi_1"]);
+        let identified = notice(Kind::OrderIdentified, "order.identified:pi_1");
+        assert_eq!(keys(&[identified], &listeners), ["order.identified:pi_1@sub_1"], "nobody gets a mail about it");
+    }
+
+    #[test]
+    fn a_notice_under_another_of_its_names_is_the_same_notice() {
+        let first = notice(Kind::OrderPaid, "order.paid:pi_1");
+        let again =
+            NewNotice { also: vec!["order.paid:pi_1".to_owned()], ..notice(Kind::OrderPaid, "order.paid:cs_1") };
+        assert_eq!(keys(&[first, again], &[]), ["order.paid:pi_1"]);
+    }
+
+    #[test]
+    fn review_holds_confirmations_everywhere_and_the_customers_mails() {
+        for (way, kind, held) in [
+            (MessageKind::Email, Kind::OrderPaid, true),
+            (MessageKind::Email, Kind::OrderRefunded, true),
+            (MessageKind::Email, Kind::OrderReview, false),
+            (MessageKind::Webhook, Kind::OrderPaid, true),
+            (MessageKind::Webhook, Kind::OrderIdentified, true),
+            (MessageKind::Slack, Kind::OrderRenewed, true),
+            (MessageKind::Webhook, Kind::OrderRefunded, false),
+            (MessageKind::Slack, Kind::OrderReview, false),
+        ] {
+            assert_eq!(is_held(way, &kind), held, "{way:?} {kind:?}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The SQL of queueing, and of what later facts change about queued messages.
+//!
+//! Rows are locked in the order of their ids wherever a statement takes several and waits for them, so no two of
+//! these statements can block each other in a circle.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::{CONFIRMATIONS, Message, NewNotice};
+use crate::notices::Kind;
+use crate::outbox::templates::told_to_the_shop;
+
+/// Inserts the messages that are new, under any of their notice's names. A shop is told that an order was identified
+/// only where it was told before, under Stripe's id, that it was paid.
+pub(super) fn insert(conn: &mut PgConnection, messages: &[(&NewNotice, Message<'_>)]) -> QueryResult<usize> {
+    let columns = Columns::of(messages);
+    // Sorted by key, since an insert waits for another transaction's uncommitted twin.
+    sql_query(
+        "INSERT INTO outbox (id, kind, destination, notice, dedupe_key, order_id, event, about, next_at, waiting, held) \
+         SELECT m.id, m.kind, m.destination, m.notice, m.dedupe_key, m.order_id, m.event, m.about, \
+                now() + make_interval(secs => m.delay), m.waiting, m.held \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+              AS m (id, kind, destination, notice, dedupe_key, order_id, event, about, delay, waiting, held, sequel) \
+         WHERE NOT EXISTS (SELECT FROM unnest($13, $14) AS twin (of, key) \
+                           JOIN outbox o ON o.notice_key = twin.key WHERE twin.of = m.id AND o.destination = m.destination) \
+           AND (NOT m.sequel OR EXISTS ( \
+                    SELECT FROM unnest($15, $16) AS told (of, key) JOIN outbox o ON o.notice_key = told.key \
+                    WHERE told.of = m.id AND o.destination = m.destination AND o.waiting \
+                      AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
+         ORDER BY m.dedupe_key COLLATE \"C\" \
+         ON CONFLICT (dedupe_key) DO NOTHING",
+    )
+    .bind::<Array<SqlUuid>, _>(columns.ids)
+    .bind::<Array<Text>, _>(columns.kinds)
+    .bind::<Array<Text>, _>(columns.destinations)
+    .bind::<Array<Text>, _>(columns.notices)
+    .bind::<Array<Text>, _>(columns.keys)
+    .bind::<Array<Nullable<SqlUuid>>, _>(columns.orders)
+    .bind::<Array<Nullable<BigInt>>, _>(columns.events)
+    .bind::<Array<Text>, _>(columns.abouts)
+    .bind::<Array<Integer>, _>(columns.delays)
+    .bind::<Array<Bool>, _>(columns.waiting)
+    .bind::<Array<Bool>, _>(columns.held)
+    .bind::<Array<Bool>, _>(columns.sequels)
+    .bind::<Array<SqlUuid>, _>(columns.twins_of)
+    .bind::<Array<Text>, _>(columns.twins)
+    .bind::<Array<SqlUuid>, _>(columns.told_of)
+    .bind::<Array<Text>, _>(columns.told)
+    .execute(conn)
+}
+
+/// New messages, a vector a column.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    destinations: Vec<&'a str>,
+    notices: Vec<Cow<'static, str>>,
+    keys: Vec<&'a str>,
+    orders: Vec<Option<Uuid>>,
+    events: Vec<Option<i64>>,
+    abouts: Vec<&'a str>,
+    delays: Vec<i32>,
+    waiting: Vec<bool>,
+    held: Vec<bool>,
+    /// Whether it is only worth telling after another notice, whose names are in `told`.
+    sequels: Vec<bool>,
+    twins_of: Vec<Uuid>,
+    twins: Vec<&'a str>,
+    told_of: Vec<Uuid>,
+    told: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Self {
+        let mut columns = Self::default();
+        for (notice, message) in messages {
+            let id = Uuid::now_v7();
+            columns.ids.push(id);
+            columns.kinds.push(message.kind.name());
+            columns.destinations.push(message.destination);
+            columns.notices.push(notice.kind.name());
+            columns.keys.push(&message.dedupe_key);
+            columns.orders.push(notice.order_id);
+            columns.events.push(notice.event);
+            columns.abouts.push(&notice.about);
+            columns.delays.push(notice.delay_seconds);
+            columns.waiting.push(notice.waiting);
+            columns.held.push(message.held);
+            columns.sequels.push(notice.kind == Kind::OrderIdentified);
+            for twin in &notice.also {
+                columns.twins_of.push(id);
+                columns.twins.push(twin);
+            }
+            if notice.kind == Kind::OrderIdentified {
+                for name in std::iter::once(&notice.key).chain(&notice.also) {
+                    columns.told_of.push(id);
+                    columns.told.push(name.replacen("order.identified:", "order.paid:", 1));
+                }
+            }
+        }
+        columns
+    }
+}
+
+/// Keeps the orders' queued confirmations and mails to customers from being sent. What a worker is sending right now
+/// goes out.
+pub fn hold(conn: &mut PgConnection, order_ids: &[Uuid]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE order_id = ANY($1) AND state = 'queued' AND NOT held \
+                                        AND (notice = ANY($2) OR (kind = 'email' AND notice <> ALL($3))) \
+                                      ORDER BY id FOR NO KEY UPDATE) \
+         UPDATE outbox SET held = true WHERE id IN (SELECT id FROM theirs)",
+    )
+    .bind::<Array<SqlUuid>, _>(order_ids)
+    .bind::<Array<Text>, _>(CONFIRMATIONS.map(|kind| kind.name()).to_vec())
+    .bind::<Array<Text>, _>(told_to_the_shop())
+    .execute(conn)
+}
+
+/// Lets the orders' held messages go: they are due now, unless they still wait for the order's reference.
+pub fn release(conn: &mut PgConnection, order_ids: &[Uuid]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE order_id = ANY($1) AND state = 'queued' AND held \
+                                      ORDER BY id FOR NO KEY UPDATE) \
+         UPDATE outbox SET held = false, \
+                next_at = CASE WHEN waiting OR lease IS NOT NULL THEN next_at ELSE now() END \
+         WHERE id IN (SELECT id FROM theirs)",
+    )
+    .bind::<Array<SqlUuid>, _>(order_ids)
+    .execute(conn)
+}
+
+/// Ends the grace period of these notices' messages: what they waited for has come. One that a worker is sending
+/// right now goes out without it, and stays marked.
+pub fn end_wait(conn: &mut PgConnection, keys: &[String]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE notice_key = ANY($1) AND state = 'queued' AND waiting \
+                                        AND lease IS NULL \
+                                      ORDER BY id FOR NO KEY UPDATE) \
+         UPDATE outbox SET waiting = false, next_at = now() WHERE id IN (SELECT id FROM theirs)",
+    )
+    .bind::<Array<Text>, _>(keys)
+    .execute(conn)
+}
+
+/// Of the messages queued for one destination under several names of one payment, only one goes out: the one that was
+/// sent or is being sent, else the oldest.
+pub fn keep_one(conn: &mut PgConnection, keys: &[String]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id, state, lease, destination, dedupe_key FROM outbox WHERE notice_key = ANY($1) \
+                                      ORDER BY id FOR NO KEY UPDATE), \
+              kept AS (SELECT DISTINCT ON (destination) id, destination, dedupe_key FROM theirs \
+                       ORDER BY destination, state = 'sent' DESC, lease IS NOT NULL DESC, id) \
+         UPDATE outbox SET state = 'dead', lease = NULL, settled_at = now(), last_error = 'superseded by ' || kept.dedupe_key \
+         FROM kept WHERE outbox.id IN (SELECT id FROM theirs) AND outbox.destination = kept.destination \
+                     AND outbox.id <> kept.id AND outbox.state = 'queued'",
+    )
+    .bind::<Array<Text>, _>(keys)
+    .execute(conn)
+}
+
+/// Messages of notices whose facts are in another order now are rendered from that one.
+pub fn rehome(conn: &mut PgConnection, homes: &[(String, Uuid)]) -> QueryResult<usize> {
+    sql_query(
+        "WITH homes AS (SELECT * FROM unnest($1, $2) AS h (notice_key, order_id)), \
+              theirs AS MATERIALIZED (SELECT o.id, h.order_id FROM outbox o JOIN homes h USING (notice_key) ORDER BY o.id FOR NO KEY UPDATE OF o) \
+         UPDATE outbox o SET order_id = theirs.order_id FROM theirs WHERE o.id = theirs.id AND o.order_id IS DISTINCT FROM theirs.order_id",
+    )
+    .bind::<Array<Text>, _>(homes.iter().map(|(key, _)| key).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(homes.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+    .execute(conn)
+}
+
+/// Messages of the order `from[i]` now belong to `to[i]`, into which it was merged.
+pub fn adopt(conn: &mut PgConnection, from: &[Uuid], to: &[Uuid]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE order_id = ANY($1) ORDER BY id FOR NO KEY UPDATE) \
+         UPDATE outbox o SET order_id = merged.into_id \
+         FROM unnest($1, $2) AS merged (from_id, into_id) \
+         WHERE o.order_id = merged.from_id AND o.id IN (SELECT id FROM theirs)",
+    )
+    .bind::<Array<SqlUuid>, _>(from)
+    .bind::<Array<SqlUuid>, _>(to)
+    .execute(conn)
+}

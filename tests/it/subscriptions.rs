@@ -1,0 +1,425 @@
+//! Who subscribed is told: signed, in time, and no more than that; and what a person can do about it.
+
+use crate::support::hooks::{Hook, HookServer, Reply};
+use crate::support::postgres::TestDb;
+use crate::support::server::{Receiver, count, now, texts, variables};
+use diesel::{RunQueryDsl, sql_query};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use ringup::config::Config;
+use ringup::db;
+use ringup::dev::scenarios;
+use ringup::outbox::{self, Outbox};
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+const OPEN: (&str, &str) = ("ALLOW_PRIVATE_TARGETS", "true");
+
+fn sql(db: &TestDb, text: &str) {
+    sql_query(text).execute(&mut db.conn()).unwrap();
+}
+
+/// All that waits is due now, and every destination ready.
+fn pass_time(db: &TestDb) {
+    sql(db, "UPDATE outbox SET next_at = now() - interval '1 second' WHERE state = 'queued'");
+    sql(db, "UPDATE destinations SET next_at = now()");
+}
+
+async fn subscribe(receiver: &Receiver, url: &str, events: &[&str]) -> Value {
+    let answer = receiver.call("POST", "/api/subscriptions", &json!({ "url": url, "events": events })).await;
+    assert_eq!(answer.status, 201, "{}", answer.json);
+    answer.json
+}
+
+/// A checkout, delivered whole; returns the order's reference.
+async fn pay(receiver: &Receiver, seed: u64) -> String {
+    let stream = scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now()).unwrap();
+    for event in &stream.events {
+        assert_eq!(receiver.deliver(event.body.as_bytes()).await.code(), "accepted");
+    }
+    stream.reference
+}
+
+fn believed(hook: &Hook, secret: &str) -> bool {
+    let signed = Webhook::new(secret).unwrap().sign(
+        hook.header("webhook-id"),
+        hook.header("webhook-timestamp").parse().unwrap(),
+        &hook.body,
+    );
+    let signed = signed.unwrap();
+    hook.header("webhook-signature").split(' ').any(|signature| signature == signed)
+}
+
+#[actix_rt::test]
+async fn a_paid_order_is_told_signed_and_under_one_id_over_all_attempts() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([Reply::Status(500, "down"), Reply::Cut]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/hook"), &["order.paid"]).await;
+    let secret = made["secret"].as_str().unwrap();
+    let reference = pay(&receiver, 1).await;
+    for _ in 0..3 {
+        receiver.settle().await;
+        pass_time(&db);
+    }
+    receiver.settle().await;
+    let received = hooks.received();
+    assert_eq!(received.len(), 3, "500, cut, and then accepted");
+    let ids: std::collections::BTreeSet<_> = received.iter().map(|hook| hook.header("webhook-id")).collect();
+    assert_eq!(ids.len(), 1);
+    assert!(received.iter().all(|hook| believed(hook, secret) && hook.path == "/hook"));
+    let (body, order) = (received[2].json(), receiver.order(&reference).await);
+    assert_eq!(body["type"], "order.paid");
+    for (name, value) in order.as_object().unwrap().iter().filter(|(name, _)| !name.ends_with("_at")) {
+        assert_eq!(&body["data"][name], value, "{name}");
+    }
+    assert!(body["data"]["notice"]["object"].as_str().unwrap().starts_with("pi_"));
+    let attempts = "SELECT outcome || ' ' || split_part(answer, ' ', 1) AS text FROM attempts JOIN outbox ON id = message_id \
+                    WHERE kind = 'webhook' ORDER BY number";
+    let attempts: Vec<_> = texts(&mut db.conn(), attempts).into_iter().flatten().collect();
+    assert_eq!((&attempts[0][..], &attempts[2][..]), ("retry 500", "sent 200"), "{attempts:?}");
+    let key = texts(&mut db.conn(), "SELECT dedupe_key AS text FROM outbox WHERE kind = 'webhook'");
+    let object = body["data"]["notice"]["object"].as_str().unwrap();
+    assert_eq!(key[0].as_deref(), Some(&*format!("order.paid:{object}@{}", made["id"].as_str().unwrap())));
+}
+
+#[actix_rt::test]
+async fn the_official_library_believes_what_is_sent() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["*"]).await;
+    pay(&receiver, 2).await;
+    receiver.settle().await;
+    let hook = hooks.received().remove(0);
+    let mut headers = reqwest::header::HeaderMap::new();
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        headers.insert(name, hook.header(name).parse().unwrap());
+    }
+    let secret = made["secret"].as_str().unwrap();
+    Webhook::new(secret).unwrap().verify(&hook.body, &headers).unwrap();
+    assert!(Webhook::new(secret).unwrap().verify(b"{}", &headers).is_err());
+}
+
+#[actix_rt::test]
+async fn a_receiver_s_trouble_is_waited_out_and_its_answers_are_capped() {
+    let db = TestDb::new();
+    let elsewhere = HookServer::start([]).await;
+    let moved = Reply::With(302, "", format!("location: {}", elsewhere.url("/")));
+    let slower = Reply::With(429, "slower", "retry-after: 120".to_owned());
+    let hooks = HookServer::start([slower, moved, Reply::Hang, Reply::Huge]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN, ("SEND_DEADLINE", "1")]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    pay(&receiver, 3).await;
+    receiver.settle().await;
+    let wait = "SELECT round(extract(epoch FROM o.next_at - now()) / 60)::bigint AS count FROM outbox o WHERE kind = 'webhook'";
+    assert_eq!(count(&mut db.conn(), wait), 2, "as asked, not the 5 s of the first step");
+    let pause = "SELECT round(extract(epoch FROM next_at - now()) / 60)::bigint AS count FROM destinations WHERE kind = 'webhook'";
+    assert_eq!(count(&mut db.conn(), pause), 2);
+    for _ in 0..3 {
+        pass_time(&db);
+        receiver.settle().await;
+    }
+    assert_eq!(elsewhere.received().len(), 0, "redirects are not followed");
+    let answers =
+        "SELECT answer AS text FROM attempts JOIN outbox ON id = message_id WHERE kind = 'webhook' ORDER BY number";
+    let answers: Vec<String> = texts(&mut db.conn(), answers).into_iter().flatten().collect();
+    assert_eq!(answers[..3], ["429 slower", "302", "no whole answer within 1 s"]);
+    assert!(answers[3].starts_with("200 xxx") && answers[3].len() == 2048, "{}", answers[3].len());
+    assert!(hooks.sent() < 10_000_000, "the rest of the answer was not read");
+    let made = receiver.api(&format!("/api/subscriptions/{}", made["id"].as_str().unwrap())).await.json;
+    assert_eq!((&made["state"], &made["failing_since"], &made["queued"]), (&json!("active"), &Value::Null, &json!(0)));
+}
+
+#[actix_rt::test]
+async fn a_plain_server_behind_https_is_tried_again() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    subscribe(&receiver, &hooks.url("/").replace("http://", "https://"), &["order.paid"]).await;
+    pay(&receiver, 4).await;
+    receiver.settle().await;
+    let state = "SELECT state || ' ' || (last_error LIKE 'cannot connect%') AS text FROM outbox WHERE kind = 'webhook'";
+    assert_eq!(texts(&mut db.conn(), state)[0].as_deref(), Some("queued true"));
+}
+
+#[actix_rt::test]
+async fn gone_stops_a_destination_until_a_person_resumes_it() {
+    let db = TestDb::new();
+    let (hooks, other) = (HookServer::start([Reply::Status(410, "gone")]).await, HookServer::start([]).await);
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    subscribe(&receiver, &other.url("/"), &["subscription.*"]).await;
+    pay(&receiver, 5).await;
+    receiver.settle().await;
+    let path = format!("/api/subscriptions/{}", made["id"].as_str().unwrap());
+    let shown = receiver.api(&path).await.json;
+    assert_eq!(
+        (&shown["state"], &shown["reason"], &shown["queued"]),
+        (&json!("disabled"), &json!("410 gone"), &json!(1))
+    );
+    assert_eq!(shown["secret"], Value::Null, "shown once");
+    let told = other.received().remove(0).json();
+    assert_eq!((&told["type"], &told["data"]["object"]), (&json!("subscription.disabled"), &made["id"]));
+    pay(&receiver, 6).await;
+    pass_time(&db);
+    receiver.settle().await;
+    assert_eq!(hooks.received().len(), 1, "nothing more is queued, nothing more is sent");
+    assert_eq!(receiver.call("PATCH", &path, &json!({ "state": "active" })).await.status, 200);
+    receiver.settle().await;
+    assert_eq!(hooks.received().len(), 2, "what waited goes out");
+    assert_eq!(hooks.received()[0].header("webhook-id"), hooks.received()[1].header("webhook-id"));
+}
+
+#[actix_rt::test]
+async fn five_days_of_failures_are_enough() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([Reply::Status(500, ""), Reply::Status(500, "")]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    pay(&receiver, 7).await;
+    receiver.settle().await;
+    let path = format!("/api/subscriptions/{}", made["id"].as_str().unwrap());
+    assert_eq!(receiver.api(&path).await.json["state"], "active");
+    sql(&db, "UPDATE destinations SET failing_since = failing_since - interval '5 days'");
+    pass_time(&db);
+    receiver.settle().await;
+    let shown = receiver.api(&path).await.json;
+    assert_eq!((&shown["state"], &shown["reason"]), (&json!("disabled"), &json!("it has failed for 5 days")));
+}
+
+#[actix_rt::test]
+async fn a_destination_that_hangs_delays_no_other() {
+    let db = TestDb::new();
+    let dead = HookServer::start((0..100).map(|_| Reply::Hang)).await;
+    let alive = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    subscribe(&receiver, &dead.url("/"), &["order.*"]).await;
+    for seed in 10..16 {
+        pay(&receiver, seed).await;
+    }
+    let config = Config::from_vars(variables(&db.url(), "/nowhere")).unwrap();
+    let targets = ringup::config::Targets { allow_private: true, ..config.targets };
+    let outbox = Outbox::new(db::pool(&db.url(), 4), &config.mail, &targets).unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let wake = std::sync::Arc::new(tokio::sync::Notify::new());
+    let running = tokio::spawn({
+        let wake = std::sync::Arc::clone(&wake);
+        async move { outbox::run(&outbox, || (), &wake, stopped).await }
+    });
+    dead.wait_for(4).await;
+    subscribe(&receiver, &alive.url("/"), &["order.paid"]).await;
+    for seed in 16..22 {
+        pay(&receiver, seed).await;
+    }
+    wake.notify_one();
+    alive.wait_for(6).await;
+    assert_eq!(dead.received().len(), 4, "a destination keeps its own room and no more");
+    stop.send_replace(true);
+    running.abort();
+}
+
+#[actix_rt::test]
+async fn secrets_are_rotated_with_both_signing_for_a_day() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    let path = format!("/api/subscriptions/{}", made["id"].as_str().unwrap());
+    let rotated = receiver.call("POST", &format!("{path}/rotate"), &Value::Null).await.json;
+    let secret = |answer: &Value| answer["secret"].as_str().unwrap().to_owned();
+    assert_ne!(secret(&made), secret(&rotated));
+    pay(&receiver, 30).await;
+    receiver.settle().await;
+    let hook = &hooks.received()[0];
+    assert!(believed(hook, &secret(&made)) && believed(hook, &secret(&rotated)));
+    sql(
+        &db,
+        "UPDATE destinations SET previous_until = previous_until - interval '24 hours' WHERE previous_until IS NOT NULL",
+    );
+    pay(&receiver, 31).await;
+    receiver.settle().await;
+    let hook = &hooks.received()[1];
+    assert!(!believed(hook, &secret(&made)) && believed(hook, &secret(&rotated)));
+}
+
+#[actix_rt::test]
+async fn pausing_keeps_testing_sends_and_deleting_gives_up() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    let path = format!("/api/subscriptions/{}", made["id"].as_str().unwrap());
+    let test = receiver.call("POST", &format!("{path}/test"), &Value::Null).await;
+    assert_eq!(test.status, 202);
+    receiver.settle().await;
+    assert_eq!(hooks.received()[0].json()["type"], "subscription.test");
+    assert_eq!(hooks.received()[0].header("webhook-id"), test.json["message"].as_str().unwrap());
+
+    assert_eq!(receiver.call("PATCH", &path, &json!({ "state": "paused" })).await.json["state"], "paused");
+    pay(&receiver, 40).await;
+    receiver.settle().await;
+    assert_eq!(hooks.received().len(), 1);
+    assert_eq!(receiver.call("PATCH", &path, &json!({ "state": "active" })).await.json["state"], "active");
+    receiver.settle().await;
+    assert_eq!(hooks.received().len(), 2, "what was queued meanwhile goes out");
+
+    let changed = receiver.call("PATCH", &path, &json!({ "state": "paused", "events": ["order.*"] })).await.json;
+    assert_eq!(changed["events"], json!(["order.*"]));
+    pay(&receiver, 41).await;
+    assert_eq!(receiver.call("DELETE", &path, &Value::Null).await.status, 204);
+    assert_eq!(receiver.api(&path).await.status, 404);
+    assert_eq!(receiver.api("/api/subscriptions").await.json["data"], json!([]));
+    receiver.settle().await;
+    assert_eq!(hooks.received().len(), 2);
+    let given_up = "SELECT count(*) FROM outbox WHERE state = 'dead' AND last_error = 'its subscription was deleted'";
+    assert_eq!(count(&mut db.conn(), given_up), 1);
+}
+
+#[actix_rt::test]
+async fn what_cannot_be_subscribed_is_told() {
+    let db = TestDb::new();
+    let receiver = Receiver::start(&db);
+    let url = "https://hooks.invalid-name-of-nobody.example.com/";
+    for (body, status, code) in [
+        (json!({ "url": "http://127.0.0.1/", "events": ["*"] }), 422, "invalid_url"),
+        (json!({ "url": "http://[::ffff:10.0.0.1]/", "events": ["*"] }), 422, "invalid_url"),
+        (json!({ "url": "http://2130706433/", "events": ["*"] }), 422, "invalid_url"),
+        (json!({ "url": "https://metadata.google.internal/", "events": ["*"] }), 422, "invalid_url"),
+        (json!({ "url": "https://u:p@example.com/", "events": ["*"] }), 422, "invalid_url"),
+        (json!({ "url": "ftp://example.com/", "events": ["*"] }), 422, "invalid_url"),
+        (json!({ "url": url, "events": [] }), 422, "invalid_events"),
+        (json!({ "url": url, "events": ["order.pay"] }), 422, "invalid_events"),
+        (json!({ "url": url, "events": ["*"], "kind": "slack", "relay": true }), 422, "invalid_relay"),
+        (json!({ "url": url, "events": ["*"], "repository": "not one" }), 422, "invalid_filter"),
+        (json!({ "url": url, "events": ["*"], "ref": "main" }), 422, "invalid_filter"),
+        (json!({ "url": url, "events": ["*"], "kind": "mail" }), 400, "invalid_body"),
+        (json!({ "url": url, "events": ["*"], "secret": "x" }), 400, "invalid_body"),
+        (json!({ "events": ["*"] }), 400, "invalid_body"),
+        (json!([url, ["*"]]), 400, "invalid_body"),
+    ] {
+        let answer = receiver.call("POST", "/api/subscriptions", &body).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{body}: {}", answer.json);
+    }
+    assert_eq!(receiver.api("/api/subscriptions").await.json["data"], json!([]));
+    for (path, status) in
+        [("/api/subscriptions/sub_1", 404), ("/api/subscriptions/mail", 404), ("/api/subscriptions/%00", 400)]
+    {
+        assert_eq!(receiver.api(path).await.status, status, "{path}");
+        assert_eq!(receiver.call("DELETE", path, &Value::Null).await.status, status, "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_order_under_review_confirms_nothing_to_anybody() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    subscribe(&receiver, &hooks.url("/"), &["order.*"]).await;
+    let stream = scenarios::play("checkout", &mut StdRng::seed_from_u64(50), now()).unwrap();
+    let path = format!("/api/orders/{}", stream.reference);
+    receiver.call("PUT", &path, &json!({ "amount": 1, "currency": "eur" })).await;
+    for event in &stream.events {
+        receiver.deliver(event.body.as_bytes()).await;
+    }
+    receiver.settle().await;
+    let types = |hooks: &HookServer| {
+        let mut types: Vec<_> =
+            hooks.received().iter().map(|hook| hook.json()["type"].as_str().unwrap().to_owned()).collect();
+        types.sort();
+        types
+    };
+    assert!(types(&hooks).iter().all(|kind| kind == "order.review"), "{:?}", types(&hooks));
+    assert!(!types(&hooks).is_empty());
+    assert_eq!(receiver.call("POST", &format!("{path}/release"), &json!({})).await.status, 200);
+    receiver.settle().await;
+    assert_eq!(types(&hooks).iter().filter(|kind| *kind == "order.paid").count(), 1);
+}
+
+/// A payment alone, with or without the shop's reference.
+fn payment(id: &str, created: i64, reference: Option<&str>) -> Vec<u8> {
+    let metadata = reference.map_or(json!({}), |reference| json!({ "order_id": reference }));
+    let intent = json!({ "id": "pi_alone", "object": "payment_intent", "status": "succeeded", "amount": 900,
+        "amount_received": 900, "currency": "eur", "metadata": metadata });
+    json!({ "id": id, "object": "event", "type": "payment_intent.succeeded", "created": created, "livemode": false,
+        "data": { "object": intent } })
+    .to_string()
+    .into_bytes()
+}
+
+#[actix_rt::test]
+async fn a_reference_that_comes_after_the_news_is_news_and_one_that_comes_before_is_not() {
+    for late in [true, false] {
+        let db = TestDb::new();
+        let hooks = HookServer::start([]).await;
+        let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+        subscribe(&receiver, &hooks.url("/"), &["order.*"]).await;
+        receiver.deliver(&payment("evt_1", 1, None)).await;
+        receiver.settle().await;
+        assert_eq!(hooks.received().len(), 0, "it waits for its reference");
+        if late {
+            pass_time(&db);
+            receiver.settle().await;
+            assert_eq!(hooks.received()[0].json()["data"]["reference"], "pi_alone");
+        }
+        receiver.deliver(&payment("evt_2", 2, Some("R-9"))).await;
+        receiver.settle().await;
+        let told: Vec<Value> = hooks.received().iter().map(Hook::json).collect();
+        let types: Vec<&str> = told.iter().map(|body| body["type"].as_str().unwrap()).collect();
+        let expected: &[&str] = if late { &["order.paid", "order.identified"] } else { &["order.paid"] };
+        assert_eq!(types, expected);
+        assert_eq!(told.last().unwrap()["data"]["reference"], "R-9");
+    }
+}
+
+#[actix_rt::test]
+async fn messages_are_listed_shown_retried_and_discarded() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([Reply::Status(500, "no"), Reply::Status(500, "no")]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    pay(&receiver, 60).await;
+    receiver.settle().await;
+    let listed = receiver.api("/api/messages?kind=webhook&state=queued&notice=order.paid").await.json;
+    let id = listed["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    assert_eq!(receiver.api("/api/messages").await.json["data"].as_array().unwrap().len(), 2, "and the mail");
+    let path = format!("/api/messages/{id}");
+    assert_eq!(receiver.api(&path).await.json["attempts"][0]["answer"], "500 no");
+    assert_eq!(receiver.call("POST", &format!("{path}/discard"), &Value::Null).await.json["state"], "dead");
+    assert_eq!(receiver.call("POST", &format!("{path}/discard"), &Value::Null).await.code(), "not_queued");
+    assert_eq!(receiver.call("POST", &format!("{path}/retry"), &Value::Null).await.json["state"], "queued");
+    receiver.settle().await;
+    let seconds =
+        "SELECT round(extract(epoch FROM next_at - now()) / 3)::bigint AS count FROM outbox WHERE kind = 'webhook'";
+    assert!(count(&mut db.conn(), seconds) <= 2, "the schedule begins anew");
+    assert_eq!(receiver.call("POST", &format!("{path}/retry"), &Value::Null).await.status, 200);
+    receiver.settle().await;
+    let shown = receiver.api(&path).await.json;
+    assert_eq!((&shown["state"], shown["attempts"].as_array().unwrap().len()), (&json!("sent"), 3));
+    assert_eq!(receiver.call("POST", &format!("{path}/retry"), &Value::Null).await.code(), "not_retriable");
+    for (path, status) in [
+        ("/api/messages/x", 400),
+        ("/api/messages/00000000-0000-0000-0000-000000000000", 404),
+        ("/api/messages?state=x", 400),
+        ("/api/messages?limit=0", 400),
+    ] {
+        assert_eq!(receiver.api(path).await.status, status, "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_message_given_up_is_counted() {
+    let db = TestDb::new();
+    let hooks = HookServer::start((0..8).map(|_| Reply::Status(503, ""))).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    pay(&receiver, 70).await;
+    for _ in 0..9 {
+        receiver.settle().await;
+        pass_time(&db);
+    }
+    assert_eq!(hooks.received().len(), 8, "eight attempts, and no more");
+    let dead = receiver.api("/api/messages?state=dead").await.json;
+    assert_eq!(dead["data"][0]["last_error"], "503");
+}
