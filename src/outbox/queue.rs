@@ -165,7 +165,7 @@ mod tests {
             listener("sub_2", MessageKind::Webhook, &["github.*"]),
         ];
         let paid = notice(Kind::OrderPaid, "order.paid:pi_1");
-        assert_eq!(keys(&[paid.clone()], &listeners), ["order.paid:pi_1", "order.paid:pi_1@sub_1"]);
+        assert_eq!(keys(std::slice::from_ref(&paid), &listeners), ["order.paid:pi_1", "order.paid:pi_1@sub_1"]);
         let unmailed = NewNotice { by_mail: false, ..paid.clone() };
         assert_eq!(keys(&[unmailed], &listeners), ["order.paid:pi_1@sub_1"]);
         let mailed = NewNotice { to_listeners: false, ..paid };

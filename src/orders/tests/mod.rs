@@ -9,6 +9,7 @@ mod objects;
 mod recorded;
 mod references;
 mod refusals;
+mod snapshots;
 mod world;
 
 use serde_json::{Value, json};

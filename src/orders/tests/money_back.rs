@@ -198,3 +198,141 @@ fn a_refund_is_told_once_it_is_known_what_its_payment_brought_in() {
     let back = super::objects::with(refund("re_1", "succeeded", 400).1, json!({ "payment_intent": null }));
     assert!(told(&all(&[direct, ("refund.updated", back)])));
 }
+
+/// Two payments that one session names, one after the other: one attempt, 1000 each.
+fn two_payments() -> super::Facts {
+    let second = super::objects::session("paid", json!({ "payment_intent": "pi_2" }));
+    all(&[
+        super::objects::session("paid", json!({})),
+        second,
+        paid(json!({ "latest_charge": "ch_1" })),
+        paid(json!({ "id": "pi_2", "latest_charge": "ch_2" })),
+    ])
+}
+
+#[test]
+fn two_payments_of_one_session_are_one_too_many_and_of_one_invoice_are_not() {
+    assert_eq!(order(&two_payments()).review_reasons, ["double_payment"]);
+    let of_invoice = |id: &str| {
+        let payment = json!({ "type": "payment_intent", "payment_intent": id });
+        ("invoice_payment.paid", json!({ "id": format!("inpay_{id}"), "invoice": "in_1", "payment": payment }))
+    };
+    let half = |id: &str| paid(json!({ "id": id, "amount": 500, "amount_received": 500 }));
+    let invoice = ("invoice.paid", super::objects::invoice("paid", json!({})));
+    let facts = all(&[invoice, of_invoice("pi_1"), of_invoice("pi_2"), half("pi_1"), half("pi_2")]);
+    assert_eq!((order(&facts).review_reasons.len(), order(&facts).amount_paid), (0, 1000));
+}
+
+#[test]
+fn a_refund_is_of_the_payment_that_it_names_or_whose_charge_it_names() {
+    let whole = |changes: serde_json::Value| {
+        let (kind, object) = refund("re_1", "succeeded", 1000);
+        let mut keys = keys(&and(two_payments(), &all(&[(kind, super::objects::with(object, changes))])));
+        keys.retain(|key| key.starts_with("order.refunded"));
+        keys
+    };
+    assert_eq!(whole(json!({ "payment_intent": "pi_1", "charge": null })), ["order.refunded:pi_1"]);
+    assert_eq!(whole(json!({ "payment_intent": "pi_2", "charge": null })), ["order.refunded:pi_2"]);
+    assert_eq!(whole(json!({ "payment_intent": null, "charge": "ch_1" })), ["order.refunded:pi_1"]);
+    assert_eq!(whole(json!({ "payment_intent": null, "charge": "ch_2" })), ["order.refunded:pi_2"]);
+    let third = ("charge.succeeded", charge(json!({ "id": "ch_3", "payment_intent": "pi_2" })));
+    let by_charge =
+        super::objects::with(refund("re_1", "succeeded", 1000).1, json!({ "payment_intent": null, "charge": "ch_3" }));
+    let facts = and(two_payments(), &all(&[third, ("refund.updated", by_charge)]));
+    assert!(keys(&facts).contains(&"order.refunded:pi_2".to_owned()), "{:?}", keys(&facts));
+    assert!(!keys(&facts).contains(&"order.refunded:pi_1".to_owned()), "{:?}", keys(&facts));
+}
+
+#[test]
+fn a_refund_of_what_was_never_taken_counts_for_nothing_beside_what_was() {
+    let of_invoice = |id: &str, changes: serde_json::Value| {
+        let own = json!({ "id": id, "payment_intent": null, "invoice": "in_1" });
+        ("charge.succeeded", super::objects::with(charge(own), changes))
+    };
+    let facts = all(&[
+        of_invoice("ch_1", json!({ "captured": false, "amount_captured": 0 })),
+        of_invoice("ch_2", json!({})),
+        ("refund.updated", super::objects::with(refund("re_1", "succeeded", 300).1, json!({ "payment_intent": null }))),
+    ]);
+    assert_eq!((order(&facts).status.as_str(), order(&facts).amount_refunded), ("paid", 0));
+    let of_second = json!({ "payment_intent": null, "charge": "ch_2" });
+    let more = all(&[("refund.updated", super::objects::with(refund("re_2", "succeeded", 300).1, of_second))]);
+    assert_eq!(order(&and(facts, &more)).amount_refunded, 300);
+}
+
+#[test]
+fn a_charge_seen_before_its_capture_is_paid_once_its_intent_is() {
+    let held = |changes: serde_json::Value| {
+        let uncaptured = charge(json!({ "captured": false, "amount_captured": 0 }));
+        ("charge.succeeded", super::objects::with(uncaptured, changes))
+    };
+    let back = super::objects::with(refund("re_1", "succeeded", 300).1, json!({ "payment_intent": null }));
+    let by_intent = [held(json!({ "payment_intent": null })), paid(json!({ "latest_charge": "ch_1" }))];
+    let by_charge = [held(json!({})), paid(json!({}))];
+    for known in [by_intent, by_charge] {
+        let facts = and(all(&known), &all(&[("refund.updated", back.clone())]));
+        assert_eq!(order(&facts).amount_refunded, 300);
+    }
+}
+
+#[test]
+fn the_rest_is_the_refund_of_its_amount_and_no_earlier_one() {
+    let at = |id: &str, amount: i64, created: i64| {
+        let (kind, object) = refund(id, "succeeded", amount);
+        (kind, super::objects::with(object, json!({ "created": created })))
+    };
+    let facts = all(&[paid(json!({ "amount_received": 600 })), at("re_a", 100, 1), at("re_b", 400, 2)]);
+    assert_eq!(order(&facts).amount_refunded, 100);
+}
+
+#[test]
+fn what_a_sum_says_beyond_the_known_refunds_counts_once() {
+    let counted = ("charge.refunded", charge(json!({ "amount_refunded": 500 })));
+    let unplaced = super::objects::with(refund("re_1", "succeeded", 200).1, json!({ "charge": null }));
+    let facts = all(&[paid(json!({})), counted, ("refund.updated", unplaced)]);
+    assert_eq!(order(&facts).amount_refunded, 500);
+}
+
+#[test]
+fn a_lost_dispute_takes_its_amount_or_the_whole_where_it_counts_in_a_strange_currency() {
+    let lost = |changes: serde_json::Value| ("charge.dispute.closed", super::objects::with(dispute("lost").1, changes));
+    let after = |changes: serde_json::Value| {
+        let order = order(&all(&[paid(json!({})), ("charge.succeeded", charge(json!({}))), lost(changes)]));
+        (order.amount_lost, order.review_reasons.len())
+    };
+    assert_eq!(after(json!({ "amount": 400 })), (400, 0));
+    assert_eq!(after(json!({ "amount": 77, "currency": "usd" })), (1000, 0));
+    let unpaid = order(&all(&[lost(json!({}))]));
+    assert!(unpaid.review_reasons.is_empty(), "nothing that is known came in");
+}
+
+#[test]
+fn an_exchange_rounds_and_needs_two_currencies_and_something_to_exchange() {
+    let sold = |source: &str, total: i64, changes: serde_json::Value| {
+        let conversion = json!({ "source_currency": source, "amount_total": total, "amount_subtotal": total });
+        let own = json!({ "currency_conversion": conversion, "amount_total": 1001, "currency": "eur" });
+        super::objects::session("paid", super::objects::with(own, changes))
+    };
+    let intent = || paid(json!({ "amount": 1001, "amount_received": 1001 }));
+    let back = |amount: i64| refund("re_1", "succeeded", amount);
+    let exchanged = order(&all(&[sold("usd", 1101, json!({})), intent(), back(500)]));
+    assert_eq!((exchanged.currency.as_deref(), exchanged.amount_paid), (Some("usd"), 1101));
+    assert_eq!(exchanged.amount_refunded, 550, "500 × 1101 ÷ 1001 is 549.95");
+    let dispute = super::objects::with(dispute("lost").1, json!({ "amount": 500 }));
+    let disputed = order(&all(&[sold("usd", 1101, json!({})), intent(), ("charge.dispute.closed", dispute)]));
+    assert_eq!(disputed.amount_lost, 550);
+    let same = order(&all(&[sold("eur", 1101, json!({})), intent(), back(500)]));
+    assert_eq!(same.amount_refunded, 500);
+    let nothing = json!({ "amount_total": 0, "payment_intent": null, "payment_status": "no_payment_required" });
+    assert_eq!(order(&all(&[sold("usd", 0, nothing)])).amount_paid, 0);
+}
+
+#[test]
+fn an_authorization_ends_with_its_payment_intent() {
+    let held = ("charge.succeeded", charge(json!({ "captured": false, "amount_captured": 0 })));
+    let with_intent = |state: &str| {
+        let intent = ("payment_intent.x", super::objects::intent(state, json!({})));
+        order(&all(&[held.clone(), intent])).status.as_str()
+    };
+    assert_eq!((with_intent("processing"), with_intent("canceled")), ("authorized", "canceled"));
+}

@@ -185,3 +185,16 @@ fn the_customer_is_named_by_the_shop_then_by_who_paid() {
     let known = order(&and(facts, &shop(&said)));
     assert_eq!((known.customer_name.as_deref(), known.locale.as_deref()), (Some("Said"), Some("ja")));
 }
+
+#[test]
+fn two_currencies_under_one_reference_matter_once_money_is_secured_in_both() {
+    let labelled = |id: &str, status: &str, currency: &str| {
+        let own = json!({ "id": id, "currency": currency, "metadata": { "order_id": "A" } });
+        ("payment_intent.x", super::objects::intent(status, own))
+    };
+    let reasons = |second: &str| {
+        order(&all(&[labelled("pi_1", "succeeded", "eur"), labelled("pi_2", second, "usd")])).review_reasons
+    };
+    assert_eq!(reasons("requires_capture"), ["currency_mismatch"]);
+    assert!(reasons("requires_action").is_empty());
+}
