@@ -104,6 +104,7 @@ async fn settle(outbox: &Outbox, attempts: &mut Vec<Attempt>) -> anyhow::Result<
     if attempts.is_empty() {
         return Ok(());
     }
+    fail::fail_point!("outbox.before_mark");
     let batch = Arc::new(std::mem::take(attempts));
     let theirs = Arc::clone(&batch);
     let settled = with_connection(&outbox.pool, move |conn| store::settle(conn, &theirs, troubles(&theirs))).await;

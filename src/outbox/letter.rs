@@ -36,7 +36,8 @@ pub(super) fn compose(
 ) -> anyhow::Result<Letter> {
     let about: About = serde_json::from_str(about).context("the notice's own data can't be read")?;
     if *notice == Kind::SubscriptionDisabled {
-        return write(templates, shop, notice, &about, &OrderView::default(), (&shop.email, None));
+        let none = OrderView { livemode: true, ..OrderView::default() };
+        return write(templates, shop, notice, &about, &none, (&shop.email, None));
     }
     let order = order.context("the message's order is not there")?;
     if audience(notice) == Some(Audience::Shop) {
@@ -91,6 +92,7 @@ pub(super) fn values(
         shop_url => &shop.url,
         livemode => order.livemode,
         reason => about.reason.as_deref().map(one_line),
+        object => one_line(&about.object),
     }
 }
 

@@ -61,12 +61,13 @@ pub enum Audience {
 }
 
 /// The notices that somebody gets a mail about, who that is, the stem of their files' names, and the built-in files.
-const MAILS: [(Kind, Audience, &str, &[File]); 5] = [
+const MAILS: [(Kind, Audience, &str, &[File]); 6] = [
     (Kind::OrderPaid, Audience::Customer, "order_paid", mail!("order_paid")),
     (Kind::OrderRefunded, Audience::Customer, "order_refunded", mail!("order_refunded")),
     (Kind::OrderPartiallyRefunded, Audience::Customer, "order_partially_refunded", mail!("order_partially_refunded")),
     (Kind::OrderRefundFailed, Audience::Customer, "order_refund_failed", mail!("order_refund_failed")),
     (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review", "en")),
+    (Kind::SubscriptionDisabled, Audience::Shop, "subscription_disabled", mail!("subscription_disabled", "en")),
 ];
 
 /// Who gets a mail about the notice, if anybody does.

@@ -1,13 +1,16 @@
 //! What breaks: the process, the database, an event. What was answered 2xx is never lost, and has its effect once.
 
+use crate::support::hooks::HookServer;
 use crate::support::postgres::{PrivateCluster, TestDb};
 use crate::support::server::{Receiver, count, now, signed, texts, variables};
-use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
+use diesel::{Connection, RunQueryDsl, sql_query};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use ringup::dev::scenarios::{self, Stream};
+use ringup::outbox::destinations::create;
+use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,6 +124,7 @@ impl Process {
             .arg("serve")
             .envs(variables(&db.url(), mail.to_str().unwrap()))
             .env("RUST_LOG", "info")
+            .env("ALLOW_PRIVATE_TARGETS", "true")
             .env("FAILPOINTS", failpoints)
             .stderr(Stdio::piped())
             .spawn()
@@ -179,6 +183,29 @@ async fn killed_between_commit_and_answer() {
 #[actix_rt::test]
 async fn killed_before_the_commit() {
     killed_at("intake.before_commit", 0).await;
+}
+
+/// Killed after the other side took a webhook and before that is written down: one duplicate, under the same id.
+#[actix_rt::test]
+async fn killed_between_acceptance_and_mark() {
+    let (db, mail) = (TestDb::new(), tempfile::tempdir().unwrap());
+    let hooks = HookServer::start([]).await;
+    let wanted = json!({ "url": hooks.url("/"), "events": ["order.paid"] });
+    create(&mut db.conn(), &serde_json::from_value(wanted).unwrap(), true).unwrap();
+    let first = Process::start(&db, mail.path(), "outbox.before_mark=pause");
+    for event in &checkout(8).events {
+        assert_eq!(first.deliver(event.body.as_bytes()).await, Some(200));
+    }
+    hooks.wait_for(1).await;
+    first.kill();
+    // Its lease runs out.
+    sql_query("UPDATE outbox SET next_at = now()").execute(&mut db.conn()).unwrap();
+    let second = Process::start(&db, mail.path(), "");
+    hooks.wait_for(2).await;
+    second.kill();
+    let ids: Vec<_> = hooks.received().iter().map(|hook| hook.header("webhook-id").to_owned()).collect();
+    assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM outbox WHERE kind = 'webhook'"), 1);
 }
 
 #[actix_rt::test]

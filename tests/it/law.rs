@@ -4,21 +4,24 @@
 use crate::support::postgres::TestDb;
 use crate::support::server::texts;
 use chrono::Utc;
-use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
+use diesel::{PgConnection, RunQueryDsl, sql_query};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use ringup::db;
 use ringup::inbox::{NewEvent, State};
 use ringup::intake::{Answer, Budget, Intake, Rules, Submission};
+use ringup::notices::Kind;
 use ringup::orders::{Facts, Name, Order, Settings, browse, due, explain};
-use ringup::outbox::{Audience, audience};
+use ringup::outbox::{Audience, audience, destinations};
 use ringup::worker;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
+/// Who subscribed to everything.
+const LISTENER: &str = "sub_law";
 /// Cases in one run; each is a shop of its own.
 const CASES: u64 = 220;
 
@@ -320,7 +323,8 @@ fn check(conn: &mut PgConnection, case: u64, events: &[Sent], rules: &Rules) {
     assert_eq!(texts(conn, &astray), [], "case {case}: references that name no order");
 
     let queued = format!(
-        "SELECT dedupe_key AS text FROM outbox WHERE order_id IN (SELECT id FROM orders WHERE account = '{account}') AND state = 'queued' AND notice <> 'order.review' ORDER BY 1"
+        "SELECT dedupe_key AS text FROM outbox WHERE order_id IN (SELECT id FROM orders WHERE account = '{account}') \
+           AND kind = 'email' AND state = 'queued' AND notice <> 'order.review' ORDER BY 1"
     );
     let queued: Vec<String> = texts(conn, &queued).into_iter().map(Option::unwrap).collect();
     for names in &owed {
@@ -330,19 +334,59 @@ fn check(conn: &mut PgConnection, case: u64, events: &[Sent], rules: &Rules) {
     assert_eq!(queued.len(), owed.len(), "case {case}: queued {queued:?}, owed {owed:?}");
     let flags = format!(
         "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id \
-         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review' AND m.notice <> 'order.review')"
+         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review' AND m.notice <> 'order.review' \
+                  AND (m.kind = 'email' OR m.notice IN ('order.paid', 'order.identified', 'order.renewed')))"
     );
     assert_eq!(texts(conn, &flags), [], "case {case}: held, or not, as its order is in review, or not");
     let homeless = format!(
         "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id WHERE o.account = '{account}' AND o.merged_into IS NOT NULL AND m.state = 'queued'"
     );
     assert_eq!(texts(conn, &homeless), [], "case {case}: messages of orders that are gone");
+    heard(conn, case, &pool(events, rules));
+}
+
+/// Who subscribed to everything hears of each notice that is due, once, and of no money that is not. Nothing was sent
+/// yet, so no order has a name that is news.
+fn heard(conn: &mut PgConnection, case: u64, pool: &Facts) {
+    let lasting = [
+        Kind::OrderPaid,
+        Kind::OrderRenewed,
+        Kind::OrderRefunded,
+        Kind::OrderPartiallyRefunded,
+        Kind::OrderRefundFailed,
+        Kind::OrderDisputed,
+        Kind::OrderDisputeClosed,
+    ];
+    let queued = format!(
+        "SELECT notice_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id \
+         WHERE o.account = '{}' AND m.destination = '{LISTENER}' AND m.state = 'queued' ORDER BY 1",
+        account(case)
+    );
+    let queued: Vec<String> = texts(conn, &queued).into_iter().flatten().collect();
+    let is_lasting = |key: &String| lasting.iter().any(|kind| key.starts_with(&format!("{}:", kind.name())));
+    let mut owed = 0;
+    for notice in pool.clone().groups().iter().flat_map(|group| due(&group.facts)) {
+        let names: BTreeSet<String> = std::iter::once(notice.key.clone()).chain(notice.also).collect();
+        let under = queued.iter().filter(|key| names.contains(*key)).count();
+        if notice.kind == Kind::OrderIdentified {
+            assert_eq!(under, 0, "case {case}: {names:?} of {queued:?}");
+        } else {
+            assert_eq!(under, 1, "case {case}: {names:?} of {queued:?}");
+        }
+        owed += usize::from(lasting.contains(&notice.kind));
+    }
+    assert_eq!(queued.iter().filter(|key| is_lasting(key)).count(), owed, "case {case}: {queued:?}");
 }
 
 #[test]
 fn rows_and_messages_are_those_of_one_fold_however_the_events_came() {
     let db = TestDb::new();
     let rules = Rules::from(Settings { grace_seconds: 60, ..Settings::default() });
+    let everything = json!({ "url": "https://shop.example.com/", "events": ["*"] });
+    destinations::create(&mut db.conn(), &serde_json::from_value(everything).unwrap(), false).unwrap();
+    sql_query(format!("UPDATE destinations SET id = '{LISTENER}' WHERE kind = 'webhook'"))
+        .execute(&mut db.conn())
+        .unwrap();
     let mut rng = StdRng::seed_from_u64(20_261_123);
     let cases: Vec<Vec<Sent>> = (0..CASES).map(|case| sent(&mut rng, case, &rules)).collect();
     for (case, events) in (0..).zip(&cases) {

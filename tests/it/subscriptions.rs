@@ -101,6 +101,39 @@ async fn the_official_library_believes_what_is_sent() {
     assert!(Webhook::new(secret).unwrap().verify(b"{}", &headers).is_err());
 }
 
+/// The package of the specification's authors, in another language than ours.
+#[actix_rt::test]
+async fn the_official_npm_package_believes_what_is_sent() {
+    let home = crate::support::postgres::tmp().join("npm");
+    std::fs::create_dir_all(&home).unwrap();
+    let npm = std::process::Command::new("npm")
+        .args(["install", "--no-audit", "--no-fund", "--no-save", "standardwebhooks@1"])
+        .current_dir(&home)
+        .output();
+    if !npm.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: npm is missing here, or can't install standardwebhooks: {npm:?}");
+        return;
+    }
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let made = subscribe(&receiver, &hooks.url("/"), &["*"]).await;
+    pay(&receiver, 2).await;
+    receiver.settle().await;
+    let hook = hooks.received().remove(0);
+    let script = "const { Webhook } = require('standardwebhooks'); const given = JSON.parse(process.argv[1]); \
+                  console.log(new Webhook(given.secret).verify(given.body, given.headers).type);";
+    let given = json!({ "secret": made["secret"], "headers": hook.headers, "body": String::from_utf8(hook.body.clone()).unwrap() });
+    let verify = |given: &Value| {
+        std::process::Command::new("node").args(["-e", script, &given.to_string()]).current_dir(&home).output().unwrap()
+    };
+    let output = verify(&given);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "order.paid\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let mut forged = given;
+    forged["body"] = json!(forged["body"].as_str().unwrap().replace("order.paid", "order.PAID"));
+    assert!(!verify(&forged).status.success());
+}
+
 #[actix_rt::test]
 async fn a_receiver_s_trouble_is_waited_out_and_its_answers_are_capped() {
     let db = TestDb::new();
