@@ -120,6 +120,9 @@ pub struct Notice {
     /// What it waits for; the longest wait is `CONFIRM_GRACE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
+    /// Whoever else is told, the customer is not: they know it already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmailed: bool,
     /// What it is about.
     pub about: About,
 }
@@ -148,6 +151,24 @@ pub struct About {
     /// The sender's own word for why: a decline code, a dispute's reason or verdict, the review reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// A page on which the customer can do what is to be done next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Until when the shop must have answered, in unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_by: Option<i64>,
+}
+
+/// A line of what was bought, as the shop registered it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LineView {
+    /// In the customer's words.
+    pub description: String,
+    /// How many.
+    pub quantity: i64,
+    /// In the order's minor unit, for all of them.
+    pub amount: Option<i64>,
 }
 
 /// An order as messages show it, and as a webhook's data has it.
@@ -184,6 +205,10 @@ pub struct OrderView {
     pub locale: Option<String>,
     /// The subscription whose invoice it is.
     pub subscription: Option<String>,
+    /// A subscription's renewal.
+    pub renewal: bool,
+    /// What was bought, where the shop registered it.
+    pub line_items: Option<Vec<LineView>>,
     /// Grows with each write of the order: whoever knows a greater one has newer news.
     pub version: i64,
     /// When the order was first written, RFC 3339.

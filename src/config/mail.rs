@@ -18,6 +18,8 @@ pub struct Mail {
     pub shop_url: Option<String>,
     /// `SHOP_EMAIL`: where the shop's own mails go; the sender's address where it is not set.
     pub shop_email: Option<String>,
+    /// `SHOP_LOGO_URL`: the only thing that a mail fetches.
+    pub shop_logo: Option<String>,
     /// `TEMPLATES_DIR`: single files that replace the built-in ones.
     pub templates_dir: Option<PathBuf>,
     /// Over one whole delivery, from connecting to the server's last answer.

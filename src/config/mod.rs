@@ -16,7 +16,7 @@ pub use smtp::SmtpTarget;
 pub use vars::{Mistakes, Secret, Vars};
 
 /// Every variable, in the order of `.env.example`.
-pub const KNOWN: [&str; 28] = [
+pub const KNOWN: [&str; 29] = [
     "DATABASE_URL",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_SECRET_KEY",
@@ -33,6 +33,7 @@ pub const KNOWN: [&str; 28] = [
     "SHOP_NAME",
     "SHOP_URL",
     "SHOP_EMAIL",
+    "SHOP_LOGO_URL",
     "SLACK_WEBHOOK_URL",
     "API_TOKEN",
     "ADMIN_TOKEN",
@@ -307,6 +308,7 @@ fn mail(vars: &Vars) -> Mail {
         shop_name: vars.get("SHOP_NAME").unwrap_or_else(|| "Your shop".into()),
         shop_url: vars.get("SHOP_URL"),
         shop_email: shop_email(vars),
+        shop_logo: shop_logo(vars),
         templates_dir: vars.get("TEMPLATES_DIR").map(PathBuf::from),
         deadline: seconds(vars, "SEND_DEADLINE", 30, 1..=600),
     }
@@ -345,6 +347,14 @@ fn shop_email(vars: &Vars) -> Option<String> {
         vars.mistake("SHOP_EMAIL", "is not one address such as desk@example.com");
     }
     Some(given)
+}
+
+fn shop_logo(vars: &Vars) -> Option<String> {
+    let url = vars.get("SHOP_LOGO_URL").map(|url| url.trim().to_owned())?;
+    if !url.starts_with("https://") || !url.chars().all(|c| c.is_ascii_graphic() && !"\"'<>".contains(c)) {
+        vars.mistake("SHOP_LOGO_URL", "is not https://… in plain characters");
+    }
+    Some(url)
 }
 
 fn seconds(vars: &Vars, key: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> Duration {

@@ -63,6 +63,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         subscription -> Nullable<Text>,
+        renewal -> Bool,
+        line_items -> Nullable<Json>,
     }
 }
 

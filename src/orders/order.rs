@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::attempt::Attempt;
 use super::customer;
-use super::facts::shop::Payments;
+use super::facts::shop::{LineItem, Payments};
 use super::facts::{Facts, Name};
 use super::reading::Reading;
 use super::reviews::Review;
@@ -99,6 +99,10 @@ pub struct Order {
     pub locale: Option<String>,
     /// The subscription whose invoice this is.
     pub subscription: Option<String>,
+    /// What it brought in is a subscription's renewal.
+    pub renewal: bool,
+    /// What was bought, where the shop says it.
+    pub line_items: Vec<LineItem>,
 }
 
 impl Order {
@@ -130,6 +134,8 @@ impl Order {
             customer_name: customer::name(&reading),
             locale: customer::locale(&reading),
             subscription: customer::subscription(&reading),
+            renewal: reading.attempts.iter().any(Attempt::is_renewal),
+            line_items: expected.map(|expected| expected.line_items.clone()).unwrap_or_default(),
         }
     }
 }

@@ -156,6 +156,7 @@ fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Owed)> {
             Some(Audience::Shop) => true,
             None => false,
         };
+        let by_mail = by_mail && !notice.unmailed;
         (notice.key.clone(), Owed { notice, by_mail })
     });
     owed.collect()

@@ -197,7 +197,7 @@ fn contradictions(attempt: &Attempt<'_>, reviews: &mut Vec<Review>) {
         reviews.push(Review::new(Reason::ConflictingReference, vec![names(attempt)], labels.len().to_string()));
     }
     let gone = attempt.refunded.saturating_add(attempt.lost);
-    if attempt.paid > 0 && gone > attempt.paid {
+    if gone > attempt.paid {
         let detail = format!("{gone}/{}", attempt.paid);
         reviews.push(Review::new(Reason::RefundAbovePayment, vec![names(attempt)], detail));
     }

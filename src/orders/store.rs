@@ -227,6 +227,11 @@ pub struct Written {
 }
 
 impl Written {
+    fn lines_json(&self) -> Option<String> {
+        let lines = &self.order.line_items;
+        (!lines.is_empty()).then(|| serde_json::json!(lines).to_string())
+    }
+
     fn facts_json(&self) -> String {
         serde_json::to_string(&self.facts).expect("facts have string keys and no foreign types")
     }
@@ -247,17 +252,18 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     }
     sql_query(
         "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, review_reasons, currency, amount_expected, \
-                             amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version, subscription) \
+                             amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version, subscription, renewal, line_items) \
          SELECT id, source, account, livemode, reference, status, money_status, string_to_array(reasons, ' '), currency, expected, \
-                paid, refunded, lost, email, name, locale, facts, read + 1, subscription \
-         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+                paid, refunded, lost, email, name, locale, facts, read + 1, subscription, renewal, lines::json \
+         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
               AS new (id, source, account, livemode, reference, status, money_status, reasons, currency, expected, \
-                      paid, refunded, lost, email, name, locale, facts, read, subscription) \
+                      paid, refunded, lost, email, name, locale, facts, read, subscription, renewal, lines) \
          ON CONFLICT (id) DO UPDATE SET reference = EXCLUDED.reference, status = EXCLUDED.status, money_status = EXCLUDED.money_status, \
              review_reasons = EXCLUDED.review_reasons, currency = EXCLUDED.currency, amount_expected = EXCLUDED.amount_expected, \
              amount_paid = EXCLUDED.amount_paid, amount_refunded = EXCLUDED.amount_refunded, amount_lost = EXCLUDED.amount_lost, \
              customer_email = EXCLUDED.customer_email, customer_name = EXCLUDED.customer_name, locale = EXCLUDED.locale, \
-             facts = EXCLUDED.facts, version = EXCLUDED.version, subscription = EXCLUDED.subscription, merged_into = NULL, updated_at = now() \
+             facts = EXCLUDED.facts, version = EXCLUDED.version, subscription = EXCLUDED.subscription, renewal = EXCLUDED.renewal, \
+             line_items = EXCLUDED.line_items, merged_into = NULL, updated_at = now() \
          WHERE orders.version = EXCLUDED.version - 1",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(column(orders, |o| o.id))
@@ -279,6 +285,8 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     .bind::<Array<Text>, _>(column(orders, Written::facts_json))
     .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.subscription.as_deref()))
+    .bind::<Array<Bool>, _>(column(orders, |o| o.order.renewal))
+    .bind::<Array<Nullable<Text>>, _>(column(orders, Written::lines_json))
     .execute(conn)
 }
 

@@ -133,7 +133,13 @@ fn fields(order: &Order) -> Vec<(&'static str, Value)> {
         ("customer_name", json!(order.customer_name)),
         ("locale", json!(order.locale)),
         ("subscription", json!(order.subscription)),
+        ("renewal", json!(order.renewal)),
+        ("line_items", lines(order)),
     ]
+}
+
+fn lines(order: &Order) -> Value {
+    if order.line_items.is_empty() { Value::Null } else { json!(order.line_items) }
 }
 
 fn seen(order: &Order) -> Value {
@@ -142,5 +148,5 @@ fn seen(order: &Order) -> Value {
 
 /// What is seen of an order that is not there yet; any other field is null.
 fn nothing() -> Value {
-    json!({ "review_reasons": [], "amount_paid": 0, "amount_refunded": 0, "amount_lost": 0 })
+    json!({ "review_reasons": [], "amount_paid": 0, "amount_refunded": 0, "amount_lost": 0, "renewal": false })
 }

@@ -1,18 +1,22 @@
 //! A mail's content: a notice and its order, through the templates of the customer's language.
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use minijinja::context;
 
+use super::dates::long_date;
 use super::templates::{Audience, Part, Templates, audience};
 use crate::money::Money;
-use crate::notices::{About, Kind, OrderView};
+use crate::notices::{About, Kind, LineView, OrderView};
 
 /// Who writes.
 #[derive(Clone)]
 pub(super) struct Shop {
     pub name: String,
     pub url: Option<String>,
-    /// Where the shop's own mails go.
+    /// Shown at the top of mails.
+    pub logo: Option<String>,
+    /// Where the shop's own mails go, and answers to those of customers.
     pub email: String,
 }
 
@@ -26,43 +30,32 @@ pub(super) struct Letter {
     pub html: String,
 }
 
-/// The mail about a notice, from its own data and its order.
+/// The mail about a notice that was due then, from its own data and its order.
 pub(super) fn compose(
     templates: &Templates,
     shop: &Shop,
     notice: &Kind,
     about: &str,
     order: Option<&OrderView>,
+    told_at: DateTime<Utc>,
 ) -> anyhow::Result<Letter> {
     let about: About = serde_json::from_str(about).context("the notice's own data can't be read")?;
-    if *notice == Kind::SubscriptionDisabled {
-        let none = OrderView { livemode: true, ..OrderView::default() };
-        return write(templates, shop, notice, &about, &none, (&shop.email, None));
-    }
-    let order = order.context("the message's order is not there")?;
-    if audience(notice) == Some(Audience::Shop) {
-        return write(templates, shop, notice, &about, order, (&shop.email, None));
-    }
-    let address = order.customer_email.as_ref().context("the order has no usable address yet")?;
-    write(templates, shop, notice, &about, order, (address, order.locale.as_deref()))
-}
-
-fn write(
-    templates: &Templates,
-    shop: &Shop,
-    notice: &Kind,
-    about: &About,
-    order: &OrderView,
-    (address, wanted): (&str, Option<&str>),
-) -> anyhow::Result<Letter> {
-    let locale = templates.locale(notice, wanted);
+    let none = OrderView { livemode: true, ..OrderView::default() };
+    let order = match (notice, order) {
+        (Kind::SubscriptionDisabled, _) => &none,
+        (_, order) => order.context("the message's order is not there")?,
+    };
     let is_customer = audience(notice) == Some(Audience::Customer);
+    let address = if is_customer { order.customer_email.as_deref() } else { Some(&shop.email[..]) };
+    let wanted = order.locale.as_deref().filter(|_| is_customer);
+    let locale = templates.locale(notice, order.renewal, wanted);
     let name = order.customer_name.as_deref().filter(|_| is_customer).and_then(name);
-    let values = values(shop, about, order, name.as_deref(), locale);
-    let render = |part| templates.render(notice, locale, part, &values);
+    let lines = if *notice == Kind::OrderPaid { order.line_items.as_deref().unwrap_or_default() } else { &[] };
+    let values = values(shop, &Told { about: &about, order, name: name.as_deref(), lines, at: told_at }, locale);
+    let render = |part| templates.render(notice, order.renewal, locale, part, &values);
     Ok(Letter {
         to_name: name.clone(),
-        to_address: address.to_owned(),
+        to_address: address.context("the order has no usable address yet")?.to_owned(),
         // A subject is one line, whatever a template of one's own breaks it into.
         subject: one_line(&render(Part::Subject)?),
         text: render(Part::Text)?,
@@ -70,29 +63,56 @@ fn write(
     })
 }
 
-/// What templates can name. `amount` is none where no amount is known.
-pub(super) fn values(
-    shop: &Shop,
-    about: &About,
-    order: &OrderView,
-    name: Option<&str>,
-    locale: &str,
-) -> minijinja::Value {
+/// What a mail tells, and to whom.
+pub(super) struct Told<'a> {
+    pub about: &'a About,
+    pub order: &'a OrderView,
+    /// The customer's, where it is the customer that reads it.
+    pub name: Option<&'a str>,
+    pub lines: &'a [LineView],
+    /// When the notice was due.
+    pub at: DateTime<Utc>,
+}
+
+/// What templates can name. `amount` is none where no amount is known. Days are those of UTC.
+pub(super) fn values(shop: &Shop, told: &Told<'_>, locale: &str) -> minijinja::Value {
+    let Told { about, order, .. } = told;
     let amount = match (about.amount, &about.currency, &order.currency) {
         (Some(amount), Some(currency), _) => Some(Money::new(amount, currency)),
         (_, _, Some(currency)) => Some(Money::new(order.amount_paid, currency)),
         _ => None,
     };
+    let due_by = about.due_by.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     context! {
         locale,
-        name,
+        colon => colon(locale),
+        name => told.name,
         reference => one_line(&order.reference),
         amount => amount.map(|amount| amount.format(locale)),
+        date => long_date(told.at, locale),
+        due_by => due_by.map(|due| long_date(due, locale)),
+        lines => told.lines.iter().map(|line| line_value(line, order.currency.as_deref(), locale)).collect::<Vec<_>>(),
+        url => &about.url,
         shop => one_line(&shop.name),
         shop_url => &shop.url,
+        logo => &shop.logo,
         livemode => order.livemode,
         reason => about.reason.as_deref().map(one_line),
         object => one_line(&about.object),
+    }
+}
+
+fn line_value(line: &LineView, currency: Option<&str>, locale: &str) -> minijinja::Value {
+    let amount = line.amount.zip(currency).map(|(amount, currency)| Money::new(amount, currency).format(locale));
+    context! { description => one_line(&line.description), quantity => line.quantity, amount }
+}
+
+/// What stands between a label and its value.
+fn colon(locale: &str) -> &'static str {
+    match locale.split('-').next() {
+        Some("fr") => "\u{a0}: ",
+        Some("ja" | "zh") => "：",
+        _ => ": ",
     }
 }
 
@@ -139,12 +159,13 @@ mod tests {
     }
 
     fn shop() -> Shop {
-        Shop { name: "Pipers".to_owned(), url: None, email: "desk@pipers.example".to_owned() }
+        Shop { name: "Pipers".to_owned(), url: None, logo: None, email: "desk@pipers.example".to_owned() }
     }
 
     fn composed(order: &OrderView) -> Letter {
         let shop = shop();
-        compose(&Templates::load(None).unwrap(), &shop, &Kind::OrderPaid, ABOUT, Some(order)).unwrap()
+        compose(&Templates::load(None).unwrap(), &shop, &Kind::OrderPaid, ABOUT, Some(order), DateTime::UNIX_EPOCH)
+            .unwrap()
     }
 
     #[test]
@@ -160,7 +181,7 @@ mod tests {
             let letter = composed(&OrderView { locale: locale.map(str::to_owned), ..order() });
             assert_eq!(letter.subject, subject);
             let amount =
-                Money::new(1099, "jpy").format(Templates::load(None).unwrap().locale(&Kind::OrderPaid, locale));
+                Money::new(1099, "jpy").format(Templates::load(None).unwrap().locale(&Kind::OrderPaid, false, locale));
             assert!(letter.text.contains(&amount) && letter.html.contains(&amount), "{amount} {letter:?}");
         }
     }
@@ -199,7 +220,8 @@ mod tests {
     fn a_review_is_told_to_the_shop_and_not_to_the_customer() {
         let about = r#"{"object":"pi_1","reason":"double_payment"}"#;
         let templates = Templates::load(None).unwrap();
-        let letter = compose(&templates, &shop(), &Kind::OrderReview, about, Some(&order())).unwrap();
+        let letter =
+            compose(&templates, &shop(), &Kind::OrderReview, about, Some(&order()), DateTime::UNIX_EPOCH).unwrap();
         assert_eq!((&letter.to_address[..], letter.to_name.as_deref()), ("desk@pipers.example", None));
         assert_eq!(letter.subject, "Please look at order R-7");
         assert!(
@@ -213,7 +235,7 @@ mod tests {
         let shop = shop();
         let templates = Templates::load(None).unwrap();
         let error = |kind: &Kind, order: Option<OrderView>| {
-            compose(&templates, &shop, kind, ABOUT, order.as_ref()).unwrap_err().to_string()
+            compose(&templates, &shop, kind, ABOUT, order.as_ref(), DateTime::UNIX_EPOCH).unwrap_err().to_string()
         };
         assert!(error(&Kind::OrderPaid, None).contains("order is not there"));
         let unreachable = OrderView { customer_email: None, ..order() };

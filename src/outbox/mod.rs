@@ -29,6 +29,7 @@
 
 mod backoff;
 mod client;
+mod dates;
 mod deliver;
 pub mod destinations;
 mod email;
@@ -158,8 +159,9 @@ impl Post {
     fn new(mail: &Mail, targets: &Targets) -> anyhow::Result<Self> {
         let templates = Templates::load(mail.templates_dir.as_deref())?;
         let mailer = Mailer::new(mail).context("MAIL_FROM is no usable address")?;
-        let email = mailer.shop_address(mail.shop_email.as_deref());
-        let shop = Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), email };
+        let email = mailer.shop_address().to_owned();
+        let shop =
+            Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), logo: mail.shop_logo.clone(), email };
         let client = Client::new(targets.allow_private, mail.deadline, Arc::new(target::SystemLookup))?;
         Ok(Self { templates, shop, mailer, client, slack: targets.slack.clone(), admin: targets.admin_url.clone() })
     }
@@ -177,7 +179,14 @@ impl Post {
         }
         match &message.kind[..] {
             "email" => {
-                let letter = letter::compose(&self.templates, &self.shop, &kind, &message.about, order.as_ref())?;
+                let letter = letter::compose(
+                    &self.templates,
+                    &self.shop,
+                    &kind,
+                    &message.about,
+                    order.as_ref(),
+                    message.created_at,
+                )?;
                 Ok(self.mailer.send(message.id, &letter).await)
             }
             "slack" => {

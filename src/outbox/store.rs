@@ -122,7 +122,7 @@ pub(super) fn claim(
                   SELECT to_jsonb(v)::text AS view FROM survivor s CROSS JOIN LATERAL ( \
                       SELECT r.reference, r.account, r.livemode, r.status, r.money_status, r.review_reasons, r.currency, \
                              r.amount_expected, r.amount_paid, r.amount_refunded, r.amount_lost, r.customer_email, \
-                             r.customer_name, r.locale, r.subscription, r.version, r.created_at, r.updated_at \
+                             r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
                       FROM orders r WHERE r.id = s.id AND r.merged_into IS NULL) v) shown ON true \
          WHERE m.id = due.id \
          RETURNING m.id, m.destination, m.kind, m.attempts AS number, m.given_up, m.notice, m.about, m.event, \

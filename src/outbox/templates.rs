@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! templates/
-//!     layout.mjml               the frame of every HTML mail, with blocks to fill
+//!     layout.mjml               the frame of every HTML mail, with blocks to fill; it becomes layout.html at the start
+//!     layout.txt                the frame of every text
+//!     en/base.html              extends "layout.html" with what each mail of the language says
+//!     en/base.txt               extends "layout.txt" likewise
 //!     en/order_paid.subject.txt
-//!     en/order_paid.txt
-//!     en/order_paid.html        extends "layout.html", which layout.mjml becomes at the start
+//!     en/order_paid.txt         extends "en/base.txt"
+//!     en/order_paid.html        extends "en/base.html"
 //!     de/…  es/…  fr/…  ja/…
 //! ```
 //!
@@ -22,12 +25,13 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use thiserror::Error;
 
-use super::letter::{self, Shop};
-use crate::notices::{About, Kind, OrderView};
+use super::letter::{self, Shop, Told};
+use crate::notices::{About, Kind, LineView, OrderView};
 
 /// The language that stands in for one that a mail doesn't exist in.
 const FALLBACK: &str = "en";
 const LAYOUT: &str = "layout.mjml";
+const TEXT_LAYOUT: &str = "layout.txt";
 const COMPILED_LAYOUT: &str = "layout.html";
 
 type File = (&'static str, &'static str);
@@ -61,13 +65,35 @@ pub enum Audience {
 }
 
 /// The notices that somebody gets a mail about, who that is, the stem of their files' names, and the built-in files.
-const MAILS: [(Kind, Audience, &str, &[File]); 6] = [
+const MAILS: [(Kind, Audience, &str, &[File]); 9] = [
     (Kind::OrderPaid, Audience::Customer, "order_paid", mail!("order_paid")),
     (Kind::OrderRefunded, Audience::Customer, "order_refunded", mail!("order_refunded")),
     (Kind::OrderPartiallyRefunded, Audience::Customer, "order_partially_refunded", mail!("order_partially_refunded")),
     (Kind::OrderRefundFailed, Audience::Customer, "order_refund_failed", mail!("order_refund_failed")),
+    (Kind::OrderAwaitingFunds, Audience::Customer, "order_awaiting_funds", mail!("order_awaiting_funds")),
+    (Kind::OrderPaymentFailed, Audience::Customer, "order_payment_failed", mail!("order_payment_failed")),
+    (Kind::OrderDisputed, Audience::Shop, "order_disputed", mail!("order_disputed", "en")),
     (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review", "en")),
     (Kind::SubscriptionDisabled, Audience::Shop, "subscription_disabled", mail!("subscription_disabled", "en")),
+];
+
+/// In place of the mail about `order.paid` where the order is a subscription's renewal.
+const RENEWED: (&str, &[File]) = ("order_renewed", mail!("order_renewed"));
+
+/// What all mails of a language share.
+const BASES: &[File] = &[
+    file!("layout.txt"),
+    file!("de/base.html"),
+    file!("de/base.txt"),
+    file!("en/base.html"),
+    file!("en/base.txt"),
+    file!("en/reasons.txt"),
+    file!("es/base.html"),
+    file!("es/base.txt"),
+    file!("fr/base.html"),
+    file!("fr/base.txt"),
+    file!("ja/base.html"),
+    file!("ja/base.txt"),
 ];
 
 /// Who gets a mail about the notice, if anybody does.
@@ -81,8 +107,17 @@ pub(super) fn told_to_the_shop() -> Vec<String> {
     told.map(|(kind, ..)| kind.name().into_owned()).collect()
 }
 
-fn stem(kind: &Kind) -> Option<&'static str> {
-    MAILS.iter().find(|(of, ..)| of == kind).map(|(_, _, stem, _)| *stem)
+fn stem(kind: &Kind, renewal: bool) -> Option<&'static str> {
+    match kind {
+        Kind::OrderPaid if renewal => Some(RENEWED.0),
+        // There is a template of that name; the mail itself is that of order.paid.
+        Kind::OrderRenewed => Some(RENEWED.0),
+        _ => MAILS.iter().find(|(of, ..)| of == kind).map(|(_, _, stem, _)| *stem),
+    }
+}
+
+fn stems() -> impl Iterator<Item = &'static str> {
+    MAILS.iter().map(|(_, _, stem, _)| *stem).chain([RENEWED.0])
 }
 
 /// What a mail is made of.
@@ -183,29 +218,46 @@ impl Templates {
 
     /// The languages in which there is a mail about the notice, by their tags.
     pub fn locales(&self, notice: &Kind) -> impl Iterator<Item = &str> {
-        stem(notice).and_then(|stem| self.locales.get(stem)).into_iter().flatten().map(String::as_str)
+        stem(notice, false).and_then(|stem| self.locales.get(stem)).into_iter().flatten().map(String::as_str)
     }
 
     /// The language of the notice's mail for somebody whose locale is `wanted`: that one, its base language, or English.
-    pub fn locale(&self, notice: &Kind, wanted: Option<&str>) -> &str {
+    pub fn locale(&self, notice: &Kind, renewal: bool, wanted: Option<&str>) -> &str {
         let wanted = wanted.unwrap_or(FALLBACK).replace('_', "-").to_ascii_lowercase();
         let base = wanted.split('-').next().unwrap_or_default();
-        let found = |tag: &str| self.locales(notice).find(|locale| locale.eq_ignore_ascii_case(tag));
+        let all = stem(notice, renewal).and_then(|stem| self.locales.get(stem));
+        let all = all.into_iter().flatten().map(String::as_str);
+        let found = |tag: &str| all.clone().find(|locale| locale.eq_ignore_ascii_case(tag));
         found(&wanted).or_else(|| found(base)).unwrap_or(FALLBACK)
     }
 
     /// One part of the notice's mail.
-    pub fn render(&self, notice: &Kind, locale: &str, part: Part, values: &Value) -> anyhow::Result<String> {
-        let stem = stem(notice).ok_or_else(|| anyhow::anyhow!("there is no mail about {}", notice.name()))?;
+    pub fn render(
+        &self,
+        notice: &Kind,
+        renewal: bool,
+        locale: &str,
+        part: Part,
+        values: &Value,
+    ) -> anyhow::Result<String> {
+        let stem = stem(notice, renewal).ok_or_else(|| anyhow::anyhow!("there is no mail about {}", notice.name()))?;
         Ok(self.rendered(&part.file(locale, stem), values)?)
     }
 
     /// A mail as its reader would see it, with sample data: subject, text and HTML.
     pub fn preview(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<[String; 3]> {
-        let locale = self.locale(notice, locale);
-        let values = samples(locale).remove(0);
-        let [subject, text, html] = Part::ALL.map(|part| self.render(notice, locale, part, &values));
-        Ok([subject?, text?, html?])
+        self.previews(notice, locale).map(|[full, _]| full)
+    }
+
+    /// The same with all that there can be, and with as little as there can be.
+    pub fn previews(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<[[String; 3]; 2]> {
+        let locale = self.locale(notice, false, locale);
+        let preview = |values: &Value| -> anyhow::Result<[String; 3]> {
+            let [subject, text, html] = Part::ALL.map(|part| self.render(notice, false, locale, part, values));
+            Ok([subject?, text?, html?])
+        };
+        let [full, least] = samples(locale);
+        Ok([preview(&full)?, preview(&least)?])
     }
 
     fn check(&self) -> Result<(), TemplatesError> {
@@ -232,7 +284,7 @@ impl Templates {
 
 fn built_in() -> BTreeMap<String, String> {
     let layout: File = file!("layout.mjml");
-    let files = MAILS.iter().flat_map(|(.., files)| files.iter());
+    let files = MAILS.iter().flat_map(|(.., files)| files.iter()).chain(RENEWED.1).chain(BASES);
     files.chain([&layout]).map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect()
 }
 
@@ -270,19 +322,20 @@ fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, TemplatesError> {
 }
 
 fn is_template(name: &str) -> bool {
-    let Some((locale, _)) = name.split_once('/') else { return name == LAYOUT };
-    MAILS.iter().any(|(_, _, stem, _)| Part::ALL.iter().any(|part| part.file(locale, stem) == name))
+    let Some((locale, file)) = name.split_once('/') else { return name == LAYOUT || name == TEXT_LAYOUT };
+    let is_base = ["base.html", "base.txt", "reasons.txt"].contains(&file);
+    is_base || stems().any(|stem| Part::ALL.iter().any(|part| part.file(locale, stem) == name))
 }
 
 /// The languages of each mail: those that have all of its files.
 fn locales(sources: &BTreeMap<String, String>) -> Result<BTreeMap<&'static str, BTreeSet<String>>, TemplatesError> {
     let folders: BTreeSet<&str> = sources.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
     let mut locales: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-    for (locale, (_, _, stem, _)) in folders.iter().flat_map(|locale| MAILS.iter().map(move |mail| (*locale, mail))) {
+    for (locale, stem) in folders.iter().flat_map(|locale| stems().map(move |stem| (*locale, stem))) {
         let files = Part::ALL.map(|part| part.file(locale, stem));
         let missing: Vec<&String> = files.iter().filter(|file| !sources.contains_key(*file)).collect();
         match missing[..] {
-            [] => drop(locales.entry(*stem).or_default().insert(locale.to_owned())),
+            [] => drop(locales.entry(stem).or_default().insert(locale.to_owned())),
             [_, _, _] => {}
             [first, ..] => return Err(TemplatesError::Missing(first.clone())),
         }
@@ -321,10 +374,11 @@ fn compiled(mjml: &str) -> Result<String, TemplatesError> {
 }
 
 /// All that is there, and as little as there can be: a template must take both.
-fn samples(locale: &str) -> Vec<Value> {
+fn samples(locale: &str) -> [Value; 2] {
     let shop = Shop {
         name: "Pipers & Sons".to_owned(),
         url: Some("https://shop.example.com".to_owned()),
+        logo: Some("https://shop.example.com/logo.png".to_owned()),
         email: "desk@shop.example.com".to_owned(),
     };
     let order = OrderView {
@@ -335,13 +389,26 @@ fn samples(locale: &str) -> Vec<Value> {
         livemode: true,
         ..OrderView::default()
     };
+    let line = |description: &str, quantity: i64, amount: Option<i64>| LineView {
+        description: description.to_owned(),
+        quantity,
+        amount,
+    };
+    let lines =
+        [line("Highland Tea <loose>", 2, Some(23_450)), line("Kettle", 1, Some(100_000)), line("A card", 1, None)];
+    let about = About {
+        object: "pi_3MtwBwLkdIwHu7ix28a3tqPa".to_owned(),
+        reason: Some("amount_mismatch".to_owned()),
+        url: Some("https://pay.example.com/next?a=1&b=2".to_owned()),
+        due_by: Some(1_800_000_000),
+        ..About::default()
+    };
+    let at = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
     let bare = OrderView { currency: None, livemode: false, ..order.clone() };
-    let nameless = Shop { url: None, ..shop.clone() };
-    let about = About { reason: Some("amount_mismatch".to_owned()), ..About::default() };
-    vec![
-        letter::values(&shop, &about, &order, Some("Ada Lovelace"), locale),
-        letter::values(&nameless, &About::default(), &bare, None, locale),
-    ]
+    let nameless = Shop { url: None, logo: None, ..shop.clone() };
+    let full = Told { about: &about, order: &order, name: Some("Ada Lovelace"), lines: &lines, at };
+    let least = Told { about: &About::default(), order: &bare, name: None, lines: &[], at };
+    [letter::values(&shop, &full, locale), letter::values(&nameless, &least, locale)]
 }
 
 #[cfg(test)]

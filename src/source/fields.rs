@@ -56,6 +56,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The address of a page that customers can be sent to: https alone.
+    pub fn page(&self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let plain = text.starts_with("https://") && text.len() <= 2048 && text.chars().all(|c| c.is_ascii_graphic());
+        plain.then(|| text.into_owned())
+    }
+
     /// True only where the field says `true`.
     pub fn flag(&self, name: &str) -> bool {
         self.is(name, "true")

@@ -11,6 +11,7 @@ mod github;
 mod history;
 mod house;
 mod law;
+mod mails;
 mod outbox;
 mod recordings;
 mod slack;

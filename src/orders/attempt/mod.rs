@@ -84,6 +84,11 @@ impl<'a> Attempt<'a> {
         self.full || self.paid > 0
     }
 
+    /// A subscription's renewal was paid.
+    pub fn is_renewal(&self) -> bool {
+        self.component.invoices.iter().any(|(_, invoice)| invoice.paid() && invoice.now.is.renewal)
+    }
+
     /// Money is still there.
     pub fn holds_money(&self) -> bool {
         self.paid > self.refunded.saturating_add(self.lost)

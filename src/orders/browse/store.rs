@@ -7,7 +7,7 @@ use crate::orders::store::{Scope, Scoped, resolve};
 use crate::orders::timeline::{Change, changes};
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use serde::Serialize;
 use serde_json::json;
@@ -66,6 +66,12 @@ pub struct OrderRow {
     /// The subscription whose invoice it is.
     #[diesel(sql_type = Nullable<Text>)]
     pub subscription: Option<String>,
+    /// A subscription's renewal.
+    #[diesel(sql_type = Bool)]
+    pub renewal: bool,
+    /// What was bought, where the shop registered it.
+    #[diesel(sql_type = Nullable<Json>)]
+    pub line_items: Option<serde_json::Value>,
     /// Grows with each write.
     #[diesel(sql_type = BigInt)]
     pub version: i64,

@@ -5,7 +5,7 @@ mod refunds;
 use std::collections::BTreeMap;
 
 use super::attempt::{Attempt, Payment};
-use super::facts::{Facts, ObjectKind};
+use super::facts::{Component, Facts, ObjectKind};
 use super::order::Status;
 use super::reading::Reading;
 use crate::notices::{About, Kind, Notice, Wait};
@@ -43,7 +43,7 @@ impl Owed {
     fn add_as(&mut self, kind: Kind, suffix: &str, object: &str, about: About) -> &mut Notice {
         let key = key(&kind, suffix);
         let about = About { object: object.to_owned(), ..about };
-        let notice = Notice { kind, key: key.clone(), also: Vec::new(), wait: None, about };
+        let notice = Notice { kind, key: key.clone(), also: Vec::new(), wait: None, unmailed: false, about };
         self.0.entry(key).or_insert(notice)
     }
 }
@@ -87,7 +87,8 @@ fn disputes(attempt: &Attempt<'_>, owed: &mut Owed) {
         let state = &dispute.now.is;
         let about = amount(state.amount, Some(&state.currency));
         if dispute.opened {
-            owed.add(Kind::OrderDisputed, id, About { reason: state.reason.clone(), ..about.clone() });
+            let news = About { reason: state.reason.clone(), due_by: state.due_by, ..about.clone() };
+            owed.add(Kind::OrderDisputed, id, news);
         }
         if state.status.closed() {
             let verdict = About { reason: Some(state.status.as_str().to_owned()), ..about };
@@ -123,11 +124,33 @@ fn passing(reading: &Reading<'_>, owed: &mut Owed) {
             amount: attempt.price.map(|price| price.total),
             currency: attempt.price.map(|price| price.currency.to_owned()),
             reason: error.filter(|_| state == Status::Failed),
+            url: next_page(component, state),
             ..About::default()
         };
         let also = names.map(|name| key(&kind, name)).collect();
-        owed.add(kind.clone(), name, about).also = also;
+        let notice = owed.add(kind.clone(), name, about);
+        notice.also = also;
+        notice.unmailed = state == Status::Failed && !comes_as_news(component);
     }
+}
+
+/// Where the customer can do what is to be done next.
+fn next_page(component: &Component<'_>, state: Status) -> Option<String> {
+    let invoice = component.invoices.iter().find_map(|(_, invoice)| invoice.now.is.url.clone());
+    let intent = component.payment_intents.iter().find_map(|(_, intent)| intent.now.is.url.clone());
+    match state {
+        Status::AwaitingFunds => intent.or(invoice),
+        Status::Failed => invoice,
+        _ => None,
+    }
+}
+
+/// Whether the customer doesn't know yet that a payment failed: they left the checkout, or never were at one. A card
+/// that is declined at the checkout is told there.
+fn comes_as_news(component: &Component<'_>) -> bool {
+    component.sessions.iter().any(|(_, session)| session.async_failed)
+        || component.payment_intents.iter().any(|(_, intent)| intent.now.is.delayed)
+        || component.invoices.iter().any(|(_, invoice)| !invoice.now.is.at_checkout)
 }
 
 /// One a matter; of several payments, one for each but the first, so that each one more is told once.

@@ -38,6 +38,9 @@ pub struct State {
     /// Stripe's word for why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Until when evidence is taken, in unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_by: Option<i64>,
 }
 
 /// Stripe's statuses. The order is the rank.
@@ -128,6 +131,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         amount: fields.needed_amount("amount")?,
         currency: fields.needed_currency("currency")?,
         reason: fields.text("reason").map(Into::into),
+        due_by: fields.object("evidence_details").and_then(|details| details.signed_amount("due_by").ok().flatten()),
     };
     let dispute = Dispute {
         now: seen.stamp(state),

@@ -49,6 +49,12 @@ pub struct State {
     /// `customer_name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The page on which it can be paid, while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A subscription's first: the customer is at the checkout and sees how it ends.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub at_checkout: bool,
 }
 
 /// Stripe's statuses. The order is the rank.
@@ -188,6 +194,8 @@ fn state(fields: &Fields<'_>, reason: Option<&str>) -> Result<State, Unusable> {
         subscription: None,
         email: Address::read(fields, "customer_email"),
         name: fields.text("customer_name").map(Into::into),
+        url: fields.page("hosted_invoice_url").filter(|_| status == Status::Open),
+        at_checkout: reason == Some("subscription_create"),
     })
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::join::{Join, Latest, Ranked};
+use super::join::{Join, Latest, Ranked, is_false};
 use super::ties::Ties;
 use super::{Facts, Seen, charge};
 use crate::source::fields::{Fields, Unusable};
@@ -35,6 +35,12 @@ pub struct State {
     /// `receipt_email`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Address>,
+    /// Where the customer finds what to do next: a voucher, or how to transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The last try was by a way on which money takes days, so that its failure comes as news.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub delayed: bool,
 }
 
 /// Stripe's statuses, `requires_payment_method` parted in two. The order is the rank.
@@ -126,7 +132,31 @@ fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
         currency: fields.needed_currency("currency")?,
         error: last_error.as_ref().and_then(error_code),
         email: Address::read(fields, "receipt_email"),
+        url: fields.object("next_action").as_ref().and_then(instructions),
+        delayed: last_error.as_ref().is_some_and(is_delayed),
     })
+}
+
+/// The page with the instructions, under any of the names that ways to pay have for it.
+fn instructions(action: &Fields<'_>) -> Option<String> {
+    let pages = [
+        ("boleto_display_details", "hosted_voucher_url"),
+        ("konbini_display_details", "hosted_voucher_url"),
+        ("multibanco_display_details", "hosted_voucher_url"),
+        ("oxxo_display_details", "hosted_voucher_url"),
+        ("paynow_display_qr_code", "hosted_instructions_url"),
+        ("promptpay_display_qr_code", "hosted_instructions_url"),
+        ("display_bank_transfer_instructions", "hosted_instructions_url"),
+        ("verify_with_microdeposits", "hosted_verification_url"),
+    ];
+    pages.into_iter().find_map(|(way, page)| action.object(way)?.page(page))
+}
+
+/// Bank debits and the like: the customer left the checkout believing that all is well.
+fn is_delayed(error: &Fields<'_>) -> bool {
+    let ways = ["acss_debit", "au_becs_debit", "bacs_debit", "nz_bank_account", "sepa_debit", "us_bank_account"];
+    let way = error.object("payment_method").and_then(|method| method.text("type"));
+    way.is_some_and(|way| ways.contains(&&*way))
 }
 
 fn error_code(error: &Fields<'_>) -> Option<String> {

@@ -336,3 +336,10 @@ fn an_authorization_ends_with_its_payment_intent() {
     };
     assert_eq!((with_intent("processing"), with_intent("canceled")), ("authorized", "canceled"));
 }
+
+#[test]
+fn a_checkout_of_nothing_exchanges_nothing() {
+    let conversion = json!({ "source_currency": "usd", "amount_total": 5, "amount_subtotal": 5 });
+    let free = super::objects::session("paid", json!({ "amount_total": 0, "currency_conversion": conversion }));
+    assert_eq!(order(&all(&[free, paid(json!({}))])).amount_paid, 1000);
+}

@@ -198,3 +198,23 @@ fn two_currencies_under_one_reference_matter_once_money_is_secured_in_both() {
     assert_eq!(reasons("requires_capture"), ["currency_mismatch"]);
     assert!(reasons("requires_action").is_empty());
 }
+
+#[test]
+fn the_last_release_counts() {
+    let said = |sequence: i64, token: &str| {
+        shop(&json!({ "type": "release", "reference": "A", "sequence": sequence, "released": [token] })).shop["A"]
+            .release
+            .clone()
+            .unwrap()
+    };
+    let (one, other) = (said(1, "double_payment:x"), said(2, "a"));
+    for (first, second) in [(&one, &other), (&other, &one)] {
+        let facts = |release: &crate::orders::facts::shop::Release| {
+            let mut facts = Facts::default();
+            let words = crate::orders::facts::shop::Shop { expectation: None, release: Some(release.clone()) };
+            facts.shop.insert("A".to_owned(), words);
+            facts
+        };
+        assert_eq!(and(facts(first), &facts(second)).shop["A"].release.as_ref().unwrap().sequence, 2);
+    }
+}

@@ -252,3 +252,91 @@ fn an_expectation_of_nothing_is_one_and_a_name_must_be_one() {
         assert!(matches!(said(json!({ "object": odd })), Taken::Quarantined(_)), "{odd:?}");
     }
 }
+
+#[test]
+fn where_the_customer_finds_what_to_do_next() {
+    let page = "https://payments.stripe.com/voucher/1";
+    let url = |action: Value| {
+        let unpaid = session("unpaid", json!({}));
+        let waits = ("payment_intent.x", intent("processing", json!({ "next_action": action })));
+        due(&all(&[unpaid, waits]))
+            .into_iter()
+            .find(|notice| notice.key.starts_with("order.awaiting_funds"))
+            .unwrap()
+            .about
+            .url
+    };
+    for (way, name) in [
+        ("boleto_display_details", "hosted_voucher_url"),
+        ("konbini_display_details", "hosted_voucher_url"),
+        ("multibanco_display_details", "hosted_voucher_url"),
+        ("oxxo_display_details", "hosted_voucher_url"),
+        ("display_bank_transfer_instructions", "hosted_instructions_url"),
+    ] {
+        assert_eq!(url(json!({ way: { name: page } })).as_deref(), Some(page), "{way}");
+    }
+    for odd in [
+        "http://payments.stripe.com/",
+        "javascript:alert(1)",
+        "https://a b",
+        "https://a\u{202e}",
+        &format!("https://{}", "a".repeat(2048)),
+    ] {
+        assert_eq!(url(json!({ "boleto_display_details": { "hosted_voucher_url": odd } })), None, "{odd}");
+    }
+    assert_eq!(url(json!({ "redirect_to_url": { "url": page } })), None);
+    assert_eq!(url(json!(null)), None);
+}
+
+#[test]
+fn a_failure_is_mailed_only_where_it_is_news_to_the_customer() {
+    let failed = |events: &[(&str, Value)]| {
+        let told = due(&all(events)).into_iter().find(|notice| notice.key.starts_with("order.payment_failed"));
+        let told = told.unwrap();
+        (told.unmailed, told.about.url)
+    };
+    let declined = |way: &str| {
+        let error = json!({ "code": "x", "payment_method": { "type": way } });
+        ("payment_intent.payment_failed", intent("requires_payment_method", json!({ "last_payment_error": error })))
+    };
+    assert_eq!(failed(&[declined("card")]), (true, None), "the checkout says so");
+    for way in ["acss_debit", "au_becs_debit", "bacs_debit", "sepa_debit", "us_bank_account"] {
+        assert_eq!(failed(&[declined(way)]), (false, None), "{way}");
+    }
+    let late = ("checkout.session.async_payment_failed", session("unpaid", json!({})).1);
+    assert_eq!(failed(&[declined("card"), late]), (false, None));
+    let page = "https://invoice.stripe.com/i/1";
+    let unpaid = |reason: &str| {
+        let own = json!({ "billing_reason": reason, "hosted_invoice_url": page });
+        ("invoice.payment_failed", invoice("open", own))
+    };
+    assert_eq!(failed(&[unpaid("subscription_cycle")]), (false, Some(page.to_owned())));
+    assert_eq!(failed(&[unpaid("manual")]), (false, Some(page.to_owned())));
+    assert_eq!(failed(&[unpaid("subscription_create")]), (true, Some(page.to_owned())), "the checkout says so");
+    let paid = facts("invoice.paid", 1, &invoice("paid", json!({ "hosted_invoice_url": page })));
+    assert_eq!(paid.invoices["in_1"].now.is.url, None, "nothing is left to be done there");
+}
+
+#[test]
+fn a_dispute_says_until_when_it_can_be_answered() {
+    let (kind, object) = dispute("needs_response");
+    let dated = with(object.clone(), json!({ "evidence_details": { "due_by": 1_800_000_000 } }));
+    let due_by = |object: Value| {
+        let told = due(&all(&[paid(json!({})), (kind, object)]));
+        told.into_iter().find(|notice| notice.key == "order.disputed:dp_1").unwrap().about.due_by
+    };
+    assert_eq!((due_by(dated), due_by(object)), (Some(1_800_000_000), None));
+}
+
+#[test]
+fn an_order_is_a_renewal_once_its_renewal_is_paid_and_shows_what_was_bought() {
+    let of = |status: &str, reason: &str| {
+        order(&facts("invoice.updated", 1, &invoice(status, json!({ "billing_reason": reason })))).renewal
+    };
+    assert!(of("paid", "subscription_cycle"));
+    assert!(!of("open", "subscription_cycle") && !of("paid", "subscription_create"));
+    let line = json!({ "description": "Tea", "quantity": 2, "amount": 1000 });
+    let said = json!({ "type": "expectation", "reference": "A", "sequence": 1, "line_items": [line] });
+    let known = order(&and(all(&[session("paid", json!({}))]), &super::objects::shop(&said)));
+    assert_eq!((known.line_items[0].description.as_str(), known.line_items[0].quantity), ("Tea", 2));
+}

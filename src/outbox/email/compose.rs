@@ -37,14 +37,16 @@ pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, AddressErro
 
 /// The message. lettre encodes each header value, so that no name breaks out of its line. But it panics on a control
 /// character in a name: none gets there.
-pub(super) fn message(from: &Mailbox, id: Uuid, letter: &Letter) -> Result<Message, ComposeError> {
+pub(super) fn message(from: &Mailbox, reply_to: &str, id: Uuid, letter: &Letter) -> Result<Message, ComposeError> {
     let to_name = letter.to_name.as_ref().map(|name| name.replace(char::is_control, " "));
     let to = Mailbox::new(to_name, address_of(&letter.to_address)?);
+    // No List-Unsubscribe: nobody can unsubscribe from what happens to an order of theirs.
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let message = Message::builder()
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .date_now()
         .from(from.clone())
+        .reply_to(Mailbox::new(None, address_of(reply_to)?))
         .to(to)
         .subject(letter.subject.replace(char::is_control, " "))
         .raw_header(automatic)
@@ -81,7 +83,7 @@ mod tests {
 
     fn made(letter: &Letter) -> String {
         let from = sender("shop@example.com", "Pipers & Sons").unwrap();
-        String::from_utf8(message(&from, Uuid::nil(), letter).unwrap().formatted()).unwrap()
+        String::from_utf8(message(&from, "desk@example.com", Uuid::nil(), letter).unwrap().formatted()).unwrap()
     }
 
     #[test]
@@ -91,6 +93,7 @@ mod tests {
             "Message-ID: <00000000-0000-0000-0000-000000000000@example.com>\r\n",
             "To: \"Ada Lovelace\" <ada@example.org>\r\n",
             "Auto-Submitted: auto-generated\r\n",
+            "Reply-To: desk@example.com\r\n",
             "MIME-Version: 1.0\r\n",
             "Content-Type: multipart/alternative;",
         ] {

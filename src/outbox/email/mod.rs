@@ -29,6 +29,7 @@ use smtp::{Connections, Progress};
 /// Hands letters over.
 pub(super) struct Mailer {
     from: Mailbox,
+    reply_to: String,
     way: Way,
     deadline: Duration,
 }
@@ -45,17 +46,19 @@ impl Mailer {
             SmtpTarget::Server(server) => Way::Server(Box::new(Connections::new(server.clone(), mail.deadline))),
             SmtpTarget::Directory(path) => Way::Directory(path.clone()),
         };
-        Ok(Self { from: compose::sender(&mail.from, &mail.shop_name)?, way, deadline: mail.deadline })
+        let from = compose::sender(&mail.from, &mail.shop_name)?;
+        let reply_to = mail.shop_email.clone().unwrap_or_else(|| from.email.to_string());
+        Ok(Self { from, reply_to, way, deadline: mail.deadline })
     }
 
-    /// Where the shop's own mails go: the address that is set, else the sender's.
-    pub fn shop_address(&self, set: Option<&str>) -> String {
-        set.map_or_else(|| self.from.email.to_string(), str::to_owned)
+    /// Where the shop's own mails go, and answers to others: the address that is set, else the sender's.
+    pub fn shop_address(&self) -> &str {
+        &self.reply_to
     }
 
     /// Hands `letter` over under the message's stable `id`, within the deadline.
     pub async fn send(&self, id: Uuid, letter: &Letter) -> Outcome {
-        let message = match compose::message(&self.from, id, letter) {
+        let message = match compose::message(&self.from, &self.reply_to, id, letter) {
             Ok(message) => message,
             Err(error) => return Outcome::Refused(format!("no mail can be made of it: {error}")),
         };

@@ -1,0 +1,1 @@
+ALTER TABLE orders DROP COLUMN line_items, DROP COLUMN renewal;
