@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use ringup::db;
 use ringup::inbox::{NewEvent, State};
 use ringup::intake::{Answer, Budget, Intake, Rules, Submission};
-use ringup::notices::Kind;
+use ringup::notices::{Kind, Notice};
 use ringup::orders::{Facts, Name, Order, Settings, browse, due, explain};
 use ringup::outbox::{Audience, audience, destinations};
 use ringup::worker;
@@ -252,17 +252,22 @@ fn deliver_all(db: &TestDb, case: u64, rules: &Rules, deliveries: &[Sent]) {
     }
 }
 
+/// A mail that is owed: what it tells, and the keys under any of which it counts.
+type OwedMail = (Kind, BTreeSet<String>);
+
 /// What the rows of a case should be: a fold over the set of its events.
-fn expected(events: &[Sent], rules: &Rules) -> (BTreeMap<String, Value>, Vec<BTreeSet<String>>) {
+fn expected(events: &[Sent], rules: &Rules) -> (BTreeMap<String, Value>, Vec<OwedMail>) {
     let pool = pool(events, rules);
     let (mut rows, mut owed) = (BTreeMap::new(), Vec::new());
     for group in pool.groups() {
         let order = Order::derive(&group.name, &group.facts);
-        if order.customer_email.is_some() {
-            let mails =
-                due(&group.facts).into_iter().filter(|notice| audience(&notice.kind) == Some(Audience::Customer));
-            owed.extend(mails.map(|notice| std::iter::once(notice.key).chain(notice.also).collect()));
-        }
+        let mailed = |notice: &Notice| match audience(&notice.kind) {
+            Some(Audience::Customer) => order.customer_email.is_some() && !notice.unmailed,
+            Some(Audience::Shop) => true,
+            None => false,
+        };
+        let mails = due(&group.facts).into_iter().filter(mailed);
+        owed.extend(mails.map(|notice| (notice.kind, std::iter::once(notice.key).chain(notice.also).collect())));
         let row = json!([
             order.status.as_str(),
             order.money_status.as_str(),
@@ -324,17 +329,21 @@ fn check(conn: &mut PgConnection, case: u64, events: &[Sent], rules: &Rules) {
 
     let queued = format!(
         "SELECT dedupe_key AS text FROM outbox WHERE order_id IN (SELECT id FROM orders WHERE account = '{account}') \
-           AND kind = 'email' AND state = 'queued' AND notice <> 'order.review' ORDER BY 1"
+           AND kind = 'email' AND state = 'queued' ORDER BY 1"
     );
     let queued: Vec<String> = texts(conn, &queued).into_iter().map(Option::unwrap).collect();
-    for names in &owed {
+    for (_, names) in &owed {
         let under: Vec<_> = queued.iter().filter(|key| names.contains(*key)).collect();
         assert_eq!(under.len(), 1, "case {case}: {names:?} of {queued:?}");
     }
-    assert_eq!(queued.len(), owed.len(), "case {case}: queued {queued:?}, owed {owed:?}");
+    // What is told of a moment may be queued although the moment has passed.
+    let lasting = |kind: &str| !["order.review", "order.awaiting_funds", "order.payment_failed"].contains(&kind);
+    let lasting_owed = owed.iter().filter(|(kind, _)| lasting(&kind.name())).count();
+    let lasting_queued = queued.iter().filter(|key| lasting(key.split(':').next().unwrap())).count();
+    assert_eq!(lasting_queued, lasting_owed, "case {case}: queued {queued:?}, owed {owed:?}");
     let flags = format!(
         "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id \
-         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review' AND m.notice <> 'order.review' \
+         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review' AND m.notice NOT IN ('order.review', 'order.disputed') \
                   AND (m.kind = 'email' OR m.notice IN ('order.paid', 'order.identified', 'order.renewed')))"
     );
     assert_eq!(texts(conn, &flags), [], "case {case}: held, or not, as its order is in review, or not");
