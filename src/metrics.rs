@@ -27,6 +27,13 @@ pub struct Delivery {
     pub outcome: &'static str,
 }
 
+/// Label of a message.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct InState {
+    /// `queued`, `held` or `dead`
+    pub state: &'static str,
+}
+
 /// Label of a signing secret: its place in the configuration, never its value.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct SecretUsed {
@@ -49,6 +56,8 @@ pub struct Metrics {
     pub bytes_in_flight: Gauge,
     /// Attempts to deliver messages, by how they ended.
     pub deliveries: Family<Delivery, Counter>,
+    /// Messages that wait or were given up, as the database has them.
+    pub messages: Family<InState, Gauge>,
     /// Writers that were left behind stuck in the database.
     pub writers_abandoned: Gauge,
     registry: Arc<Registry>,
@@ -73,6 +82,12 @@ impl Default for Metrics {
         registry.register("bytes_in_flight", "Bytes of bodies in memory", bytes_in_flight.clone());
         let deliveries = Family::default();
         registry.register("deliveries", "Attempts to deliver messages, by how they ended", deliveries.clone());
+        let messages = Family::default();
+        registry.register(
+            "messages",
+            "Messages that wait for their time (queued), for a person (held), or were given up (dead)",
+            messages.clone(),
+        );
         let writers_abandoned = Gauge::default();
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
         Self {
@@ -82,6 +97,7 @@ impl Default for Metrics {
             queue_depth,
             bytes_in_flight,
             deliveries,
+            messages,
             writers_abandoned,
             registry: Arc::new(registry),
         }

@@ -4,6 +4,7 @@
 //! knows the other: this page is all that they share. A notice's key names the sender's objects, never our rows,
 //! so that the same fact owes the same message however and wherever it arrives.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -41,6 +42,8 @@ pub enum Kind {
     GitHub(Box<str>),
     /// A destination failed for so long, or refused so clearly, that nothing more goes there.
     SubscriptionDisabled,
+    /// A message was given up.
+    MessageDead,
     /// A person tries whether a destination works.
     SubscriptionTest,
 }
@@ -83,6 +86,7 @@ impl Kind {
             Self::OrderCanceled => "order.canceled",
             Self::OrderReview => "order.review",
             Self::SubscriptionDisabled => "subscription.disabled",
+            Self::MessageDead => "message.dead",
             Self::SubscriptionTest => "subscription.test",
             Self::GitHub(what) => return Cow::Owned(format!("github.{what}")),
         })
@@ -102,7 +106,7 @@ impl TryFrom<String> for Kind {
         if let Some(what) = name.strip_prefix("github.").filter(|what| !what.is_empty()) {
             return Ok(Self::GitHub(what.into()));
         }
-        let own = [Self::SubscriptionDisabled, Self::SubscriptionTest];
+        let own = [Self::SubscriptionDisabled, Self::SubscriptionTest, Self::MessageDead];
         Self::OF_ORDERS.into_iter().chain(own).find(|kind| kind.name() == name).ok_or(UnknownNotice(name))
     }
 }
@@ -211,10 +215,10 @@ pub struct OrderView {
     pub line_items: Option<Vec<LineView>>,
     /// Grows with each write of the order: whoever knows a greater one has newer news.
     pub version: i64,
-    /// When the order was first written, RFC 3339.
-    pub created_at: String,
-    /// When it was last written, RFC 3339.
-    pub updated_at: String,
+    /// When the order was first written.
+    pub created_at: DateTime<Utc>,
+    /// When it was last written.
+    pub updated_at: DateTime<Utc>,
 }
 
 #[cfg(test)]
@@ -224,8 +228,12 @@ mod tests {
 
     #[test]
     fn every_kind_is_found_by_its_name_and_nothing_else_is() {
-        let others =
-            [Kind::GitHub("workflow_run.completed".into()), Kind::SubscriptionDisabled, Kind::SubscriptionTest];
+        let others = [
+            Kind::GitHub("workflow_run.completed".into()),
+            Kind::SubscriptionDisabled,
+            Kind::SubscriptionTest,
+            Kind::MessageDead,
+        ];
         for kind in Kind::OF_ORDERS.into_iter().chain(others) {
             assert_eq!(Kind::try_from(kind.name().into_owned()).unwrap(), kind);
             assert_eq!(serde_json::to_value(&kind).unwrap(), serde_json::json!(kind.name()));

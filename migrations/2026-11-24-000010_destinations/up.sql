@@ -56,3 +56,4 @@ CREATE INDEX outbox_notice ON outbox (notice_key);
 DROP INDEX outbox_due;
 CREATE INDEX outbox_due ON outbox (destination, next_at) WHERE state = 'queued' AND NOT held;
 CREATE INDEX outbox_dead ON outbox (settled_at) WHERE state = 'dead';
+CREATE INDEX outbox_held ON outbox (next_at) WHERE state = 'queued' AND held;

@@ -2,6 +2,8 @@
 
 use super::State;
 use crate::db;
+use crate::metrics::InState;
+use crate::outbox::history::waiting;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
@@ -40,12 +42,24 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     }
 }
 
+/// Without an answer of the database's in time the last numbers stand.
+async fn count_messages(state: &State) {
+    let pool = state.pool.clone();
+    let count = web::block(move || waiting(&mut *pool.get().ok()?).ok());
+    if let Ok(Ok(Some(count))) = tokio::time::timeout(Duration::from_secs(2), count).await {
+        for (state_of, number) in [("queued", count.queued), ("held", count.held), ("dead", count.dead)] {
+            state.metrics.messages.get_or_create(&InState { state: state_of }).set(number);
+        }
+    }
+}
+
 /// For Prometheus.
 pub async fn metrics(state: web::Data<State>) -> HttpResponse {
     let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
     state.metrics.queue_depth.set(gauge(state.intake.depth()));
     state.metrics.bytes_in_flight.set(gauge(state.budget.used()));
     state.metrics.writers_abandoned.set(gauge(state.intake.abandoned()));
+    count_messages(&state).await;
     match state.metrics.render() {
         Ok(text) => HttpResponse::Ok().content_type(ContentType::plaintext()).body(text),
         Err(_) => HttpResponse::InternalServerError().finish(),

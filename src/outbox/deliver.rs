@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use super::destinations::Troubles;
 use super::store::{self, Attempt, Claimed, Room, Then};
-use super::{Outbox, Post, backoff};
+use super::{NewNotice, Outbox, Post, backoff};
 use crate::db::DbPool as Pool;
 use crate::metrics::Delivery;
+use crate::notices::{About, Kind};
 
 /// A lost wake-up costs at most this.
 const POLL: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ pub(super) enum Outcome {
     Unready(String),
     /// Refused for good.
     Refused(String),
+    /// It isn't worth telling any more.
+    Over(String),
     /// Nothing can arrive there until a person has looked; the message waits.
     Stopped(String),
 }
@@ -104,10 +107,13 @@ async fn settle(outbox: &Outbox, attempts: &mut Vec<Attempt>) -> anyhow::Result<
     if attempts.is_empty() {
         return Ok(());
     }
-    fail::fail_point!("outbox.before_mark");
+    fail::fail_point!("outbox.before_mark", attempts.iter().any(|attempt| attempt.kind == "webhook"), |_| Ok(()));
     let batch = Arc::new(std::mem::take(attempts));
     let theirs = Arc::clone(&batch);
-    let settled = with_connection(&outbox.pool, move |conn| store::settle(conn, &theirs, troubles(&theirs))).await;
+    let settled = with_connection(&outbox.pool, move |conn| {
+        store::settle(conn, &theirs, troubles(&theirs), &obituaries(&theirs))
+    })
+    .await;
     match settled {
         Ok(settled) => {
             report(outbox, &batch);
@@ -138,10 +144,32 @@ fn troubles(attempts: &[Attempt]) -> Troubles {
                 *longest = (*longest).max(pause.unwrap_or_default());
             }
             Outcome::Stopped(why) => drop(troubles.stopped.insert(id, why.clone())),
-            Outcome::Unready(_) | Outcome::Refused(_) => {}
+            Outcome::Unready(_) | Outcome::Refused(_) | Outcome::Over(_) => {}
         }
     }
     troubles
+}
+
+/// Given up although it was still worth telling.
+fn is_loss(attempt: &Attempt) -> bool {
+    attempt.then == Then::Dead && !matches!(attempt.ended, Outcome::Over(_))
+}
+
+/// Tells whoever subscribed which messages were given up; not of those that tell of such things themselves.
+fn obituaries(attempts: &[Attempt]) -> Vec<NewNotice> {
+    let is_news = |attempt: &&Attempt| {
+        is_loss(attempt) && !["message.", "subscription."].iter().any(|own| attempt.key.starts_with(own))
+    };
+    let obituary = |attempt: &Attempt| {
+        let about = About {
+            object: attempt.key.clone(),
+            reason: Some(attempt.answer.chars().take(300).collect()),
+            ..About::default()
+        };
+        let key = format!("{}:{}:{}", Kind::MessageDead.name(), attempt.message_id, attempt.number);
+        NewNotice::new(Kind::MessageDead, key, &about)
+    };
+    attempts.iter().filter(is_news).map(obituary).collect()
 }
 
 /// Counts the attempts, and says which messages were given up.
@@ -154,7 +182,7 @@ fn report(outbox: &Outbox, attempts: &[Attempt]) {
         };
         let label = Delivery { kind: attempt.kind.clone(), outcome };
         outbox.metrics.deliveries.get_or_create(&label).inc();
-        if attempt.then == Then::Dead {
+        if is_loss(attempt) {
             log::error!(message:% = attempt.message_id, kind = attempt.kind, answer = attempt.answer.escape_debug().to_string();
                 "a message was given up; `ringup messages retry` tries it anew");
         }
@@ -185,6 +213,7 @@ struct Sends {
 #[derive(Clone)]
 struct Started {
     message_id: Uuid,
+    key: String,
     token: Uuid,
     destination: String,
     kind: String,
@@ -225,6 +254,7 @@ impl Sends {
     fn start(&mut self, post: &Arc<Post>, pool: &Pool, token: Uuid, message: Claimed) {
         let started = Started {
             message_id: message.id,
+            key: message.dedupe_key.clone(),
             token,
             destination: message.destination.clone(),
             kind: message.kind.clone(),
@@ -277,7 +307,7 @@ impl Started {
         };
         let (outcome, answer, then) = match &ended {
             Outcome::Sent(answer) => ("sent", answer, Then::Sent),
-            Outcome::Refused(answer) => ("refused", answer, Then::Dead),
+            Outcome::Refused(answer) | Outcome::Over(answer) => ("refused", answer, Then::Dead),
             Outcome::Retry { answer, pause } => ("retry", answer, later(*pause)),
             Outcome::Unready(answer) => ("retry", answer, later(None)),
             // Its destination is disabled with it: the message goes out once a person has resumed that.
@@ -286,6 +316,7 @@ impl Started {
         let since_claim = TimeDelta::from_std(begun.duration_since(self.claimed)).unwrap_or_default();
         Attempt {
             message_id: self.message_id,
+            key: self.key,
             token: self.token,
             destination: self.destination,
             kind: self.kind,

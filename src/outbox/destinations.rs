@@ -66,10 +66,10 @@ fn is_pattern(pattern: &str) -> bool {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
     match pattern.split('.').collect::<Vec<_>>()[..] {
-        ["*"] | ["order" | "github" | "subscription", "*"] => true,
+        ["*"] | ["order" | "github" | "subscription" | "message", "*"] => true,
         ["github", event] => word(event),
         ["github", event, action] => word(event) && (action == "*" || word(action)),
-        ["order" | "subscription", _] => Kind::try_from(pattern.to_owned()).is_ok(),
+        ["order" | "subscription" | "message", _] => Kind::try_from(pattern.to_owned()).is_ok(),
         _ => false,
     }
 }
@@ -275,7 +275,8 @@ fn is_hopeless(failing_since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 fn slack_events() -> Vec<String> {
     let quiet = [Kind::OrderIdentified, Kind::OrderRenewed];
     let loud = Kind::OF_ORDERS.into_iter().filter(|kind| !quiet.contains(kind));
-    loud.map(|kind| kind.name().into_owned()).chain(["github.*".to_owned(), "subscription.*".to_owned()]).collect()
+    let families = ["github.*", "message.*", "subscription.*"];
+    loud.map(|kind| kind.name().into_owned()).chain(families.map(str::to_owned)).collect()
 }
 
 #[cfg(test)]
@@ -293,6 +294,7 @@ mod tests {
             "github.workflow_run.*",
             "github.workflow_run.completed",
             "subscription.disabled",
+            "message.*",
         ] {
             assert!(is_pattern(pattern), "{pattern}");
         }

@@ -2,4 +2,4 @@
 
 mod store;
 
-pub use store::{AttemptRow, Filter, MessageRow, Told, discard, find, list, of_order, retry};
+pub use store::{AttemptRow, Filter, MessageRow, Told, discard, find, list, of_order, retry, waiting};

@@ -175,7 +175,7 @@ impl Post {
         let order = message.order().context("the order can't be read")?;
         if message.kind != MessageKind::Webhook.name() && is_over(&kind, order.as_ref().map(|order| &order.status[..]))
         {
-            return Ok(Outcome::Refused("superseded: the order has moved on".to_owned()));
+            return Ok(Outcome::Over("superseded: the order has moved on".to_owned()));
         }
         match &message.kind[..] {
             "email" => {

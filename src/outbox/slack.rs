@@ -39,6 +39,7 @@ pub(super) fn message(
         (Kind::SubscriptionTest, _) => {
             Said { title: "A test from ringup: this destination works".to_owned(), lines: Vec::new(), link: None }
         }
+        (Kind::MessageDead, _) => on_message(&serde_json::from_str(about)?),
         (Kind::SubscriptionDisabled, _) => on_subscription(&serde_json::from_str(about)?),
         (_, order) => on_order(kind, &serde_json::from_str(about)?, &order.cloned().unwrap_or_default(), admin),
     };
@@ -74,7 +75,7 @@ fn on_order(kind: &Kind, about: &About, order: &OrderView, admin: Option<&str>) 
         Kind::OrderDisputeClosed => ":scales: {}: the dispute is closed",
         Kind::OrderCanceled => ":no_entry_sign: {} was canceled",
         Kind::OrderReview => ":eyes: {} needs a look",
-        Kind::GitHub(_) | Kind::SubscriptionDisabled | Kind::SubscriptionTest => "{}",
+        Kind::GitHub(_) | Kind::SubscriptionDisabled | Kind::SubscriptionTest | Kind::MessageDead => "{}",
     };
     let mut lines = Vec::new();
     let amount = about.amount.zip(about.currency.as_deref()).map(|(amount, currency)| Money::new(amount, currency));
@@ -123,6 +124,18 @@ fn on_subscription(about: &About) -> Said {
         lines: vec![
             escape(about.reason.as_deref().unwrap_or_default()),
             format!("Once it is mended: `ringup subscriptions resume {}`", escape(&about.object)),
+        ],
+        link: None,
+    }
+}
+
+fn on_message(about: &About) -> Said {
+    Said {
+        title: ":skull: A message was given up".to_owned(),
+        lines: vec![
+            format!("`{}`", escape(&about.object)),
+            escape(about.reason.as_deref().unwrap_or_default()),
+            "`ringup messages list --state dead` shows it, `ringup messages retry` tries it anew.".to_owned(),
         ],
         link: None,
     }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::deliver::Outcome;
 use super::destinations::{self, Troubles};
+use super::queue::{NewNotice, enqueue};
 use super::templates::told_to_the_shop;
 use crate::notices::OrderView;
 
@@ -21,6 +22,8 @@ use crate::notices::OrderView;
 pub(super) struct Claimed {
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub dedupe_key: String,
     #[diesel(sql_type = Text)]
     pub destination: String,
     /// `email`, `slack` or `webhook`.
@@ -125,7 +128,7 @@ pub(super) fn claim(
                              r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
                       FROM orders r WHERE r.id = s.id AND r.merged_into IS NULL) v) shown ON true \
          WHERE m.id = due.id \
-         RETURNING m.id, m.destination, m.kind, m.attempts AS number, m.given_up, m.notice, m.about, m.event, \
+         RETURNING m.id, m.dedupe_key, m.destination, m.kind, m.attempts AS number, m.given_up, m.notice, m.about, m.event, \
                    shown.view AS \"order\", m.created_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
                    CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret",
     )
@@ -155,6 +158,8 @@ pub(super) fn received(conn: &mut PgConnection, event: i64) -> QueryResult<Optio
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub message_id: Uuid,
+    /// The message's dedupe key.
+    pub key: String,
     /// The claim that it belongs to.
     pub token: Uuid,
     pub destination: String,
@@ -187,12 +192,19 @@ pub(super) struct Settled {
     pub disabled: Vec<(String, String)>,
 }
 
-/// Records attempts, settles their messages where their claims still hold them, and tells their destinations.
-pub(super) fn settle(conn: &mut PgConnection, attempts: &[Attempt], troubles: Troubles) -> QueryResult<Settled> {
+/// Records attempts, settles their messages where their claims still hold them, tells their destinations, and queues
+/// the news of what was given up.
+pub(super) fn settle(
+    conn: &mut PgConnection,
+    attempts: &[Attempt],
+    troubles: Troubles,
+    obituaries: &[NewNotice],
+) -> QueryResult<Settled> {
     conn.transaction(|conn| {
         record(conn, attempts)?;
         let messages = settle_messages(conn, attempts)?;
         let disabled = destinations::settle(conn, troubles)?;
+        enqueue(conn, obituaries)?;
         Ok(Settled { messages, disabled })
     })
 }

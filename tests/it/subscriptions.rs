@@ -10,6 +10,7 @@ use ringup::config::Config;
 use ringup::db;
 use ringup::dev::scenarios;
 use ringup::outbox::{self, Outbox};
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
@@ -174,6 +175,37 @@ async fn a_plain_server_behind_https_is_tried_again() {
     receiver.settle().await;
     let state = "SELECT state || ' ' || (last_error LIKE 'cannot connect%') AS text FROM outbox WHERE kind = 'webhook'";
     assert_eq!(texts(&mut db.conn(), state)[0].as_deref(), Some("queued true"));
+}
+
+/// A server whose certificate nobody vouches for; ends with the connection.
+async fn self_signed() -> u16 {
+    let pem = |name: &str| std::fs::read(format!("{}/tests/data/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let cert = rustls::pki_types::CertificateDer::from_pem_slice(&pem("cert")).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&pem("key")).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The client is to turn away.
+            drop(acceptor.accept(stream).await);
+        }
+    });
+    port
+}
+
+#[actix_rt::test]
+async fn a_certificate_that_nobody_vouches_for_is_not_accepted() {
+    let db = TestDb::new();
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    let port = self_signed().await;
+    subscribe(&receiver, &format!("https://127.0.0.1:{port}/"), &["order.paid"]).await;
+    pay(&receiver, 4).await;
+    receiver.settle().await;
+    let state = "SELECT state || ': ' || last_error AS text FROM outbox WHERE kind = 'webhook'";
+    let state = texts(&mut db.conn(), state).remove(0).unwrap();
+    assert!(state.starts_with("queued: cannot connect") && state.to_lowercase().contains("certificate"), "{state}");
 }
 
 #[actix_rt::test]
@@ -442,11 +474,13 @@ async fn messages_are_listed_shown_retried_and_discarded() {
 }
 
 #[actix_rt::test]
-async fn a_message_given_up_is_counted() {
+async fn a_message_given_up_is_told_to_whoever_wants_to_know() {
     let db = TestDb::new();
+    let team = HookServer::start([]).await;
     let hooks = HookServer::start((0..8).map(|_| Reply::Status(503, ""))).await;
     let receiver = Receiver::start_with(&db.url(), &[OPEN]);
     subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
+    subscribe(&receiver, &team.url("/"), &["message.*"]).await;
     pay(&receiver, 70).await;
     for _ in 0..9 {
         receiver.settle().await;
@@ -455,4 +489,10 @@ async fn a_message_given_up_is_counted() {
     assert_eq!(hooks.received().len(), 8, "eight attempts, and no more");
     let dead = receiver.api("/api/messages?state=dead").await.json;
     assert_eq!(dead["data"][0]["last_error"], "503");
+    let told = team.received().remove(0).json();
+    assert_eq!((&told["type"], &told["data"]["reason"]), (&json!("message.dead"), &json!("503")));
+    assert_eq!(told["data"]["object"], dead["data"][0]["dedupe_key"]);
+    let counted = receiver.client().get(receiver.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(counted.contains("ringup_messages{state=\"dead\"} 1\n"), "{counted}");
+    assert!(counted.contains("ringup_messages{state=\"queued\"} 0\n"), "{counted}");
 }

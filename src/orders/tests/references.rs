@@ -200,21 +200,17 @@ fn two_currencies_under_one_reference_matter_once_money_is_secured_in_both() {
 }
 
 #[test]
-fn the_last_release_counts() {
-    let said = |sequence: i64, token: &str| {
-        shop(&json!({ "type": "release", "reference": "A", "sequence": sequence, "released": [token] })).shop["A"]
-            .release
-            .clone()
-            .unwrap()
+fn the_last_word_counts() {
+    let expected = |sequence: i64, amount: i64| {
+        shop(
+            &json!({ "type": "expectation", "reference": "A", "sequence": sequence, "amount": amount, "currency": "eur" }),
+        )
     };
-    let (one, other) = (said(1, "double_payment:x"), said(2, "a"));
-    for (first, second) in [(&one, &other), (&other, &one)] {
-        let facts = |release: &crate::orders::facts::shop::Release| {
-            let mut facts = Facts::default();
-            let words = crate::orders::facts::shop::Shop { expectation: None, release: Some(release.clone()) };
-            facts.shop.insert("A".to_owned(), words);
-            facts
-        };
-        assert_eq!(and(facts(first), &facts(second)).shop["A"].release.as_ref().unwrap().sequence, 2);
+    let released = |sequence: i64, token: &str| {
+        shop(&json!({ "type": "release", "reference": "A", "sequence": sequence, "released": [token] }))
+    };
+    for (early, late) in [(expected(1, 900), expected(2, 100)), (released(1, "b"), released(2, "a"))] {
+        assert_eq!(and(early.clone(), &late).shop, late.shop);
+        assert_eq!(and(late.clone(), &early).shop, late.shop);
     }
 }

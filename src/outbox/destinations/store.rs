@@ -53,7 +53,7 @@ pub struct Subscription {
     /// The first failure after the last success.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub failing_since: Option<DateTime<Utc>>,
-    /// How many messages wait for it.
+    /// How many messages wait for it, those not counted that are held while their order is in review.
     #[diesel(sql_type = BigInt)]
     pub queued: i64,
     /// When it was registered.
@@ -63,7 +63,7 @@ pub struct Subscription {
 
 const SHOWN: &str = "SELECT id, kind, CASE kind WHEN 'slack' THEN substring(url FROM '^https?://[^/]*') || '/…' ELSE url END AS url, \
                             events, repository, ref AS git_ref, relay, secret, state, reason, failing_since, created_at, \
-                            (SELECT count(*) FROM outbox o WHERE o.destination = d.id AND o.state = 'queued') AS queued \
+                            (SELECT count(*) FROM outbox o WHERE o.destination = d.id AND o.state = 'queued' AND NOT o.held) AS queued \
                      FROM destinations d WHERE kind <> 'email' AND state <> 'deleted'";
 
 /// The subscription of this id, unless it was deleted.

@@ -116,6 +116,30 @@ pub fn list(
     .load(conn)
 }
 
+/// How many messages wait, and how many were given up. Each number has an index of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Waiting {
+    /// Those that go out as soon as they are due.
+    #[diesel(sql_type = BigInt)]
+    pub queued: i64,
+    /// Those that wait for a person to look at their order.
+    #[diesel(sql_type = BigInt)]
+    pub held: i64,
+    /// Dead ones.
+    #[diesel(sql_type = BigInt)]
+    pub dead: i64,
+}
+
+/// Counts what waits and what was given up.
+pub fn waiting(conn: &mut PgConnection) -> QueryResult<Waiting> {
+    sql_query(
+        "SELECT (SELECT count(*) FROM outbox WHERE state = 'queued' AND NOT held) AS queued, \
+                (SELECT count(*) FROM outbox WHERE state = 'queued' AND held) AS held, \
+                (SELECT count(*) FROM outbox WHERE state = 'dead') AS dead",
+    )
+    .get_result(conn)
+}
+
 /// A message with all that was tried.
 pub fn find(conn: &mut PgConnection, id: Uuid) -> QueryResult<Option<Told>> {
     let message = sql_query("SELECT * FROM outbox WHERE id = $1").bind::<SqlUuid, _>(id).get_result(conn).optional()?;
