@@ -38,7 +38,7 @@ pub enum Command {
     /// Judges and applies events anew, after a fix or a change of settings; sends no message again.
     Replay {
         /// The senders' ids, or rows as `list` shows them.
-        #[arg(value_parser = name, required_unless_present = "since")]
+        #[arg(value_parser = name, required_unless_present = "since", conflicts_with_all = ["since", "state", "kind", "source", "object"])]
         ids: Vec<EventName>,
         #[command(flatten)]
         which: Which,

@@ -60,6 +60,9 @@ pub enum Command {
         /// Connected account.
         #[arg(long, default_value = "")]
         account: String,
+        /// Real money (true) or a test (false); live orders come first where it is not said.
+        #[arg(long, conflicts_with = "all")]
+        livemode: Option<bool>,
         /// Only reports; writes nothing.
         #[arg(long)]
         dry_run: bool,
@@ -89,11 +92,11 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         }
         Command::Show { which, json } => show(&mut conn, &config, which, *json)?,
         Command::Release { which, note } => release(&mut conn, &config, which, note.as_deref())?,
-        Command::Rebuild { reference, account, dry_run, .. } => {
+        Command::Rebuild { reference, account, livemode, dry_run, .. } => {
             let rules = Rules::new(&config);
             let differing = match reference {
                 Some(reference) => {
-                    let named = Named { reference: reference.clone(), account: account.clone(), livemode: None };
+                    let named = Named { reference: reference.clone(), account: account.clone(), livemode: *livemode };
                     let order = find(&mut conn, &named)?.with_context(|| unknown(reference))?;
                     usize::from(rebuild_one(&mut conn, &rules, order.id, *dry_run)?)
                 }

@@ -71,29 +71,35 @@ pub async fn run(outbox: &Outbox, beat: impl Fn(), wake: &Notify, mut stop: watc
     let (mut sends, mut unsettled, mut failing) = (Sends::default(), Vec::new(), false);
     loop {
         beat();
-        let stopping = *stop.borrow();
-        if stopping && sends.tasks.is_empty() && unsettled.is_empty() {
-            return;
+        if *stop.borrow() {
+            return drain(outbox, sends, unsettled).await;
         }
-        if !stopping {
-            match sends.claim(outbox).await {
-                Ok(_) => failing = false,
-                Err(error) if failing => log::debug!("claiming messages still fails: {error:#}"),
-                Err(error) => {
-                    failing = true;
-                    log::error!("claiming messages fails, it is tried again each second: {error:#}");
-                }
+        match sends.claim(outbox).await {
+            Ok(_) => failing = false,
+            Err(error) if failing => log::debug!("claiming messages still fails: {error:#}"),
+            Err(error) => {
+                failing = true;
+                log::error!("claiming messages fails, it is tried again each second: {error:#}");
             }
         }
         let idle = sends.tasks.is_empty();
         tokio::select! {
             _ = sends.collect(&mut unsettled), if !idle => {}
-            () = wake.notified(), if !stopping => {}
+            () = wake.notified() => {}
             () = tokio::time::sleep(POLL) => {}
-            _ = stop.changed(), if !stopping => {}
+            _ = stop.changed() => {}
         }
         settle_or_keep(outbox, &mut unsettled).await;
     }
+}
+
+/// Lets what is under way end, but not for ever: what is cut off stays leased, and is sent again later under its id.
+async fn drain(outbox: &Outbox, mut sends: Sends, mut unsettled: Vec<Attempt>) {
+    let ended = tokio::time::timeout(outbox.drain, async { while sends.collect(&mut unsettled).await {} });
+    if ended.await.is_err() {
+        log::warn!(messages = sends.tasks.len(); "stopping in the middle of deliveries; they will be made again, under the same ids");
+    }
+    settle_or_keep(outbox, &mut unsettled).await;
 }
 
 async fn settle_or_keep(outbox: &Outbox, attempts: &mut Vec<Attempt>) {

@@ -99,6 +99,8 @@ pub struct Outbox {
     total: i32,
     /// How long a claim keeps other workers away.
     lease: Duration,
+    /// How long a stop waits for deliveries under way.
+    drain: Duration,
 }
 
 impl Outbox {
@@ -108,6 +110,8 @@ impl Outbox {
     const PER_DESTINATION: i32 = 4;
     /// How many messages are on their way in all.
     const TOTAL: i32 = 256;
+    /// How long a stop waits for deliveries under way.
+    const DRAIN: Duration = Duration::from_secs(10);
     /// What a lease has beyond the deadline of a delivery: time to claim, render and settle.
     const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
@@ -120,6 +124,7 @@ impl Outbox {
             batch: Self::MAILS,
             total: Self::TOTAL,
             lease: mail.deadline + Self::LEASE_MARGIN,
+            drain: Self::DRAIN,
         })
     }
 
@@ -127,6 +132,12 @@ impl Outbox {
     #[must_use]
     pub fn with_batch(self, batch: i32) -> Self {
         Self { batch, ..self }
+    }
+
+    /// Another patience at a stop.
+    #[must_use]
+    pub fn with_drain(self, drain: Duration) -> Self {
+        Self { drain, ..self }
     }
 
     /// Counts there.

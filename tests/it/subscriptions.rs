@@ -13,6 +13,7 @@ use ringup::outbox::{self, Outbox};
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use std::time::Duration;
 
 const OPEN: (&str, &str) = ("ALLOW_PRIVATE_TARGETS", "true");
 
@@ -265,7 +266,8 @@ async fn a_destination_that_hangs_delays_no_other() {
     }
     let config = Config::from_vars(variables(&db.url(), "/nowhere")).unwrap();
     let targets = ringup::config::Targets { allow_private: true, ..config.targets };
-    let outbox = Outbox::new(db::pool(&db.url(), 4), &config.mail, &targets).unwrap();
+    let outbox =
+        Outbox::new(db::pool(&db.url(), 4), &config.mail, &targets).unwrap().with_drain(Duration::from_millis(100));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let wake = std::sync::Arc::new(tokio::sync::Notify::new());
     let running = tokio::spawn({
@@ -281,7 +283,9 @@ async fn a_destination_that_hangs_delays_no_other() {
     alive.wait_for(6).await;
     assert_eq!(dead.received().len(), 4, "a destination keeps its own room and no more");
     stop.send_replace(true);
-    running.abort();
+    running.await.unwrap();
+    let cut_off = "SELECT count(*) FROM outbox WHERE state = 'queued' AND lease IS NOT NULL AND next_at > now()";
+    assert_eq!(count(&mut db.conn(), cut_off), 4, "what hangs is left to its lease, and the stop goes on");
 }
 
 #[actix_rt::test]
