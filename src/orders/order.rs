@@ -135,9 +135,15 @@ impl Order {
             locale: customer::locale(&reading),
             subscription: customer::subscription(&reading),
             renewal: reading.attempts.iter().any(Attempt::is_renewal),
-            line_items: expected.map(|expected| expected.line_items.clone()).unwrap_or_default(),
+            line_items: expected.map(|expected| lines(&expected.line_items)).unwrap_or_default(),
         }
     }
+}
+
+/// What was bought, as it can be stored: Postgres makes no text of a NUL.
+fn lines(items: &[LineItem]) -> Vec<LineItem> {
+    let plain = |line: &LineItem| LineItem { description: line.description.replace('\0', ""), ..line.clone() };
+    items.iter().map(plain).collect()
 }
 
 /// The attempts' money in the order's currency.

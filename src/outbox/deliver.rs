@@ -149,7 +149,7 @@ fn troubles(attempts: &[Attempt]) -> Troubles {
                 let longest = troubles.failing.entry(id).or_default();
                 *longest = (*longest).max(pause.unwrap_or_default());
             }
-            Outcome::Stopped(why) => drop(troubles.stopped.insert(id, why.clone())),
+            Outcome::Stopped(why) => drop(troubles.stopped.insert(id, store::storable(why))),
             Outcome::Unready(_) | Outcome::Refused(_) | Outcome::Over(_) => {}
         }
     }

@@ -44,11 +44,11 @@ pub(super) struct Listener {
 impl Listener {
     /// Whether a notice of this name, about this repository and ref if any, goes there.
     pub fn hears(&self, notice: &str, repository: Option<&str>, git_ref: Option<&str>) -> bool {
-        let fits =
-            |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == is);
-        let filtered = notice.starts_with("github.");
-        self.events.iter().any(|pattern| matches(pattern, notice))
-            && (!filtered || (fits(&self.repository, repository) && fits(&self.git_ref, git_ref)))
+        // Small and capital letters of a repository are the same to GitHub; those of a ref are not.
+        let same_repository = |wanted: &str| repository.is_some_and(|is| is.eq_ignore_ascii_case(wanted));
+        let fits = self.repository.as_deref().is_none_or(same_repository)
+            && self.git_ref.as_deref().is_none_or(|wanted| git_ref == Some(wanted));
+        self.events.iter().any(|pattern| matches(pattern, notice)) && (fits || !notice.starts_with("github."))
     }
 }
 
@@ -331,6 +331,8 @@ mod tests {
         assert!(hears("github.push", Some("o/r"), Some("refs/heads/main")));
         assert!(!hears("github.push", Some("o/r"), Some("refs/heads/x")));
         assert!(!hears("github.push", Some("o/other"), Some("refs/heads/main")));
+        assert!(hears("github.push", Some("O/R"), Some("refs/heads/main")));
+        assert!(!hears("github.push", Some("o/r"), Some("refs/heads/Main")));
         assert!(!hears("github.push", None, None));
         assert!(hears("github.workflow_run.completed", Some("o/r"), Some("refs/heads/main")));
         assert!(!hears("github.workflow_running", Some("o/r"), Some("refs/heads/main")));

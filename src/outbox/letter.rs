@@ -231,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_is_told_in_its_own_words_and_what_was_bought_is_shown() {
+        let line = LineView { description: "Tea\n<b>".to_owned(), quantity: 2, amount: Some(1099) };
+        let renewed = composed(&OrderView { renewal: true, line_items: Some(vec![line]), ..order() });
+        assert_eq!(renewed.subject, "Your subscription at Pipers was renewed");
+        assert!(renewed.text.contains("2 × Tea <b>: ¥1,099\n"), "{}", renewed.text);
+        assert!(renewed.html.contains("2 × Tea &lt;b&gt;"), "{}", renewed.html);
+        let plain = composed(&order());
+        assert!(plain.subject.ends_with("is paid") && !plain.text.contains('×'));
+        assert!(plain.text.contains("Date: January 1, 1970\n"));
+    }
+
+    #[test]
     fn what_lacks_says_so() {
         let shop = shop();
         let templates = Templates::load(None).unwrap();

@@ -259,7 +259,7 @@ fn column<'a, T>(attempts: &'a [Attempt], of: impl Fn(&'a Attempt) -> T) -> Vec<
 }
 
 /// What the column takes: at most 2 KiB, cut between characters, and without NULs, which Postgres refuses.
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     const LIMIT: usize = 2048;
     let text = text.replace('\0', "");
     let end = (0..=LIMIT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);

@@ -212,7 +212,7 @@ async fn a_certificate_that_nobody_vouches_for_is_not_accepted() {
 #[actix_rt::test]
 async fn gone_stops_a_destination_until_a_person_resumes_it() {
     let db = TestDb::new();
-    let (hooks, other) = (HookServer::start([Reply::Status(410, "gone")]).await, HookServer::start([]).await);
+    let (hooks, other) = (HookServer::start([Reply::Status(410, "go\0ne")]).await, HookServer::start([]).await);
     let receiver = Receiver::start_with(&db.url(), &[OPEN]);
     let made = subscribe(&receiver, &hooks.url("/"), &["order.paid"]).await;
     subscribe(&receiver, &other.url("/"), &["subscription.*"]).await;
@@ -438,6 +438,104 @@ async fn a_reference_that_comes_after_the_news_is_news_and_one_that_comes_before
         let expected: &[&str] = if late { &["order.paid", "order.identified"] } else { &["order.paid"] };
         assert_eq!(types, expected);
         assert_eq!(told.last().unwrap()["data"]["reference"], "R-9");
+    }
+}
+
+/// An event of its own kind about this object.
+fn event(id: &str, kind: &str, object: &Value) -> Vec<u8> {
+    json!({ "id": id, "object": "event", "type": kind, "created": 1, "livemode": false, "data": { "object": object } })
+        .to_string()
+        .into_bytes()
+}
+
+/// The subjects of the mails that went out, sorted, with whom they went to.
+fn mailed(receiver: &Receiver) -> Vec<String> {
+    let mails = receiver.mails().into_iter().map(|path| std::fs::read(path).unwrap());
+    let mails = mails.map(|mail| {
+        let parsed = mail_parser::MessageParser::default().parse(&mail).unwrap();
+        let to = parsed.to().unwrap().first().unwrap().address().unwrap().to_owned();
+        format!("{to}: {}", parsed.subject().unwrap())
+    });
+    let mut mails: Vec<String> = mails.collect();
+    mails.sort();
+    mails
+}
+
+fn told(hooks: &HookServer) -> Vec<String> {
+    let mut told: Vec<String> =
+        hooks.received().iter().map(|hook| hook.json()["type"].as_str().unwrap().to_owned()).collect();
+    told.sort();
+    told
+}
+
+#[actix_rt::test]
+async fn a_decline_at_the_checkout_is_told_to_programs_and_not_by_mail() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN]);
+    subscribe(&receiver, &hooks.url("/"), &["order.*"]).await;
+    let declined = scenarios::play("payment-failed", &mut StdRng::seed_from_u64(80), now()).unwrap();
+    for event in &declined.events {
+        receiver.deliver(event.body.as_bytes()).await;
+    }
+    receiver.settle().await;
+    assert_eq!(told(&hooks), ["order.payment_failed"]);
+    assert_eq!(mailed(&receiver), [] as [&str; 0]);
+    let session = json!({ "id": "cs_1", "object": "checkout.session", "mode": "payment", "status": "complete",
+        "payment_status": "unpaid", "amount_total": 1000, "currency": "eur", "payment_intent": "pi_1",
+        "metadata": { "order_id": "L-1" }, "customer_details": { "email": "ada@example.org" } });
+    receiver.deliver(&event("evt_late_1", "checkout.session.completed", &session)).await;
+    receiver.settle().await;
+    receiver.deliver(&event("evt_late_2", "checkout.session.async_payment_failed", &session)).await;
+    receiver.settle().await;
+    assert_eq!(
+        mailed(&receiver),
+        [
+            "ada@example.org: [Test] The payment for your order L-1 at Test Shop failed",
+            "ada@example.org: [Test] Your order L-1 at Test Shop: your payment is not here yet"
+        ]
+    );
+    assert_eq!(told(&hooks), ["order.awaiting_funds", "order.payment_failed", "order.payment_failed"]);
+}
+
+#[actix_rt::test]
+async fn a_renewal_is_one_mail_and_a_dispute_is_the_shop_s() {
+    let db = TestDb::new();
+    let hooks = HookServer::start([]).await;
+    let receiver = Receiver::start_with(&db.url(), &[OPEN, ("SHOP_EMAIL", "desk@shop.example")]);
+    subscribe(&receiver, &hooks.url("/"), &["order.*"]).await;
+    let invoice = json!({ "id": "in_1", "object": "invoice", "status": "paid", "amount_due": 1000, "total": 1000,
+        "amount_paid": 1000, "currency": "eur", "billing_reason": "subscription_cycle", "customer_email": "ada@example.org",
+        "charge": "ch_1", "payment_intent": "pi_1", "metadata": {} });
+    receiver.deliver(&event("evt_1", "invoice.paid", &invoice)).await;
+    let dispute = json!({ "id": "dp_1", "object": "dispute", "status": "needs_response", "amount": 1000, "currency": "eur",
+        "charge": "ch_1", "payment_intent": "pi_1", "reason": "fraudulent", "evidence_details": { "due_by": 1_800_000_000 } });
+    receiver.deliver(&event("evt_2", "charge.dispute.created", &dispute)).await;
+    receiver.settle().await;
+    assert_eq!(
+        mailed(&receiver),
+        [
+            "ada@example.org: [Test] Your subscription at Test Shop was renewed",
+            "desk@shop.example: [Test] A payment of order pi_1 is disputed"
+        ]
+    );
+    assert_eq!(told(&hooks), ["order.disputed", "order.paid", "order.renewed"]);
+    let open = receiver.client().get(receiver.url("/api/subscriptions")).send().await.unwrap();
+    assert_eq!(open.status(), 401);
+    for (method, path) in [
+        ("POST", "/api/subscriptions"),
+        ("DELETE", "/api/subscriptions/slack"),
+        ("PATCH", "/api/subscriptions/slack"),
+        ("POST", "/api/subscriptions/slack/rotate"),
+        ("POST", "/api/subscriptions/slack/test"),
+        ("GET", "/api/messages"),
+        ("GET", "/api/messages/x"),
+        ("POST", "/api/messages/x/retry"),
+        ("POST", "/api/messages/x/discard"),
+    ] {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = receiver.client().request(method, receiver.url(path)).bearer_auth("wrong").send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{path}");
     }
 }
 

@@ -335,7 +335,7 @@ fn an_order_is_a_renewal_once_its_renewal_is_paid_and_shows_what_was_bought() {
     };
     assert!(of("paid", "subscription_cycle"));
     assert!(!of("open", "subscription_cycle") && !of("paid", "subscription_create"));
-    let line = json!({ "description": "Tea", "quantity": 2, "amount": 1000 });
+    let line = json!({ "description": "T\u{0}ea", "quantity": 2, "amount": 1000 });
     let said = json!({ "type": "expectation", "reference": "A", "sequence": 1, "line_items": [line] });
     let known = order(&and(all(&[session("paid", json!({}))]), &super::objects::shop(&said)));
     assert_eq!((known.line_items[0].description.as_str(), known.line_items[0].quantity), ("Tea", 2));
