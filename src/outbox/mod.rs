@@ -36,6 +36,7 @@ mod email;
 pub mod history;
 mod letter;
 mod queue;
+mod sends;
 mod slack;
 mod store;
 pub mod target;

@@ -15,7 +15,10 @@
 //! A file of the same name under `TEMPLATES_DIR` takes the built-in one's place, and a folder there with all of a
 //! notice's files adds a language for it. MJML is compiled once, with the placeholders still in it.
 //!
-//! A notice becomes a mail by its row in `MAILS` and its files. No other line changes.
+//! A notice becomes a mail by its row in `catalogue::MAILS` and its files. No other line changes.
+
+mod catalogue;
+mod samples;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -25,100 +28,18 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use thiserror::Error;
 
-use super::letter::{self, Shop, Told};
-use crate::notices::{About, Kind, LineView, OrderView};
+use crate::notices::Kind;
+use catalogue::{BASES, MAILS, RENEWED, stem, stems};
+use samples::samples;
+
+pub(super) use catalogue::told_to_the_shop;
+pub use catalogue::{Audience, audience};
 
 /// The language that stands in for one that a mail doesn't exist in.
 const FALLBACK: &str = "en";
 const LAYOUT: &str = "layout.mjml";
 const TEXT_LAYOUT: &str = "layout.txt";
 const COMPILED_LAYOUT: &str = "layout.html";
-
-type File = (&'static str, &'static str);
-
-macro_rules! file {
-    ($name:expr) => {
-        ($name, include_str!(concat!("../../templates/", $name)))
-    };
-}
-
-macro_rules! mail {
-    ($name:literal) => {
-        mail!($name, "en", "de", "es", "fr", "ja")
-    };
-    ($name:literal, $($locale:literal),+) => {
-        &[$(
-            file!(concat!($locale, "/", $name, ".subject.txt")),
-            file!(concat!($locale, "/", $name, ".txt")),
-            file!(concat!($locale, "/", $name, ".html")),
-        )+]
-    };
-}
-
-/// Who gets a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Whoever ordered. Their mails wait while the order is in review.
-    Customer,
-    /// Whoever runs the shop.
-    Shop,
-}
-
-/// The notices that somebody gets a mail about, who that is, the stem of their files' names, and the built-in files.
-const MAILS: [(Kind, Audience, &str, &[File]); 9] = [
-    (Kind::OrderPaid, Audience::Customer, "order_paid", mail!("order_paid")),
-    (Kind::OrderRefunded, Audience::Customer, "order_refunded", mail!("order_refunded")),
-    (Kind::OrderPartiallyRefunded, Audience::Customer, "order_partially_refunded", mail!("order_partially_refunded")),
-    (Kind::OrderRefundFailed, Audience::Customer, "order_refund_failed", mail!("order_refund_failed")),
-    (Kind::OrderAwaitingFunds, Audience::Customer, "order_awaiting_funds", mail!("order_awaiting_funds")),
-    (Kind::OrderPaymentFailed, Audience::Customer, "order_payment_failed", mail!("order_payment_failed")),
-    (Kind::OrderDisputed, Audience::Shop, "order_disputed", mail!("order_disputed", "en")),
-    (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review", "en")),
-    (Kind::SubscriptionDisabled, Audience::Shop, "subscription_disabled", mail!("subscription_disabled", "en")),
-];
-
-/// In place of the mail about `order.paid` where the order is a subscription's renewal.
-const RENEWED: (&str, &[File]) = ("order_renewed", mail!("order_renewed"));
-
-/// What all mails of a language share.
-const BASES: &[File] = &[
-    file!("layout.txt"),
-    file!("de/base.html"),
-    file!("de/base.txt"),
-    file!("en/base.html"),
-    file!("en/base.txt"),
-    file!("en/reasons.txt"),
-    file!("es/base.html"),
-    file!("es/base.txt"),
-    file!("fr/base.html"),
-    file!("fr/base.txt"),
-    file!("ja/base.html"),
-    file!("ja/base.txt"),
-];
-
-/// Who gets a mail about the notice, if anybody does.
-pub fn audience(kind: &Kind) -> Option<Audience> {
-    MAILS.iter().find(|(of, ..)| of == kind).map(|(_, audience, ..)| *audience)
-}
-
-/// The names of the notices that the shop gets a mail about.
-pub(super) fn told_to_the_shop() -> Vec<String> {
-    let told = MAILS.iter().filter(|(_, audience, ..)| *audience == Audience::Shop);
-    told.map(|(kind, ..)| kind.name().into_owned()).collect()
-}
-
-fn stem(kind: &Kind, renewal: bool) -> Option<&'static str> {
-    match kind {
-        Kind::OrderPaid if renewal => Some(RENEWED.0),
-        // There is a template of that name; the mail itself is that of order.paid.
-        Kind::OrderRenewed => Some(RENEWED.0),
-        _ => MAILS.iter().find(|(of, ..)| of == kind).map(|(_, _, stem, _)| *stem),
-    }
-}
-
-fn stems() -> impl Iterator<Item = &'static str> {
-    MAILS.iter().map(|(_, _, stem, _)| *stem).chain([RENEWED.0])
-}
 
 /// What a mail is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,7 +204,7 @@ impl Templates {
 }
 
 fn built_in() -> BTreeMap<String, String> {
-    let layout: File = file!("layout.mjml");
+    let layout = catalogue::LAYOUT_FILE;
     let files = MAILS.iter().flat_map(|(.., files)| files.iter()).chain(RENEWED.1).chain(BASES);
     files.chain([&layout]).map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect()
 }
@@ -371,44 +292,6 @@ fn compiled(mjml: &str) -> Result<String, TemplatesError> {
     // By default known fonts are fetched from elsewhere when the mail is opened.
     let options = mrml::prelude::render::RenderOptions { fonts: HashMap::new(), ..Default::default() };
     parsed.element.render(&options).map_err(|error| TemplatesError::Mjml(error.to_string()))
-}
-
-/// All that is there, and as little as there can be: a template must take both.
-fn samples(locale: &str) -> [Value; 2] {
-    let shop = Shop {
-        name: "Pipers & Sons".to_owned(),
-        url: Some("https://shop.example.com".to_owned()),
-        logo: Some("https://shop.example.com/logo.png".to_owned()),
-        email: "desk@shop.example.com".to_owned(),
-    };
-    let order = OrderView {
-        reference: "R-1042".to_owned(),
-        status: "paid".to_owned(),
-        currency: Some("eur".to_owned()),
-        amount_paid: 123_450,
-        livemode: true,
-        ..OrderView::default()
-    };
-    let line = |description: &str, quantity: i64, amount: Option<i64>| LineView {
-        description: description.to_owned(),
-        quantity,
-        amount,
-    };
-    let lines =
-        [line("Highland Tea <loose>", 2, Some(23_450)), line("Kettle", 1, Some(100_000)), line("A card", 1, None)];
-    let about = About {
-        object: "pi_3MtwBwLkdIwHu7ix28a3tqPa".to_owned(),
-        reason: Some("amount_mismatch".to_owned()),
-        url: Some("https://pay.example.com/next?a=1&b=2".to_owned()),
-        due_by: Some(1_800_000_000),
-        ..About::default()
-    };
-    let at = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
-    let bare = OrderView { currency: None, livemode: false, ..order.clone() };
-    let nameless = Shop { url: None, logo: None, ..shop.clone() };
-    let full = Told { about: &about, order: &order, name: Some("Ada Lovelace"), lines: &lines, at };
-    let least = Told { about: &About::default(), order: &bare, name: None, lines: &[], at };
-    [letter::values(&shop, &full, locale), letter::values(&nameless, &least, locale)]
 }
 
 #[cfg(test)]

@@ -44,19 +44,20 @@ async fn json_body<T: DeserializeOwned>(
     state: &State,
     expected: &'static str,
 ) -> Result<T, HttpError> {
-    let (bytes, _room) = body::read(request, payload, LIMIT, state.config.read_deadline, &state.budget).await?;
-    read_object(&bytes, expected)
+    json_if_any(request, payload, state, expected)
+        .await?
+        .ok_or(HttpError::bad_request("missing_payload", "the body is empty"))
 }
 
-/// The same, where no body at all is a body of defaults.
-async fn json_or_default<T: DeserializeOwned + Default>(
+/// The same, where there may be no body at all.
+async fn json_if_any<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
     state: &State,
     expected: &'static str,
-) -> Result<T, HttpError> {
+) -> Result<Option<T>, HttpError> {
     let (bytes, _room) = body::read(request, payload, LIMIT, state.config.read_deadline, &state.budget).await?;
-    if bytes.is_empty() { Ok(T::default()) } else { read_object(&bytes, expected) }
+    if bytes.is_empty() { Ok(None) } else { read_object(&bytes, expected).map(Some) }
 }
 
 fn read_object<T: DeserializeOwned>(bytes: &[u8], expected: &'static str) -> Result<T, HttpError> {

@@ -2,7 +2,7 @@
 //! looked. Both are events of the inbox, so that the set of events explains the order whole.
 
 use super::orders::named;
-use super::{json_or_default, on_database};
+use super::{json_if_any, on_database};
 use crate::http::error::HttpError;
 use crate::http::{State, auth};
 use crate::inbox::NewEvent;
@@ -61,7 +61,7 @@ async fn read<T: DeserializeOwned + Default>(
     state: &State,
 ) -> Result<T, HttpError> {
     let told = "the body is one JSON object of known fields; amounts are whole numbers in the currency's minor unit";
-    json_or_default(request, payload, state, told).await
+    Ok(json_if_any(request, payload, state, told).await?.unwrap_or_default())
 }
 
 /// What a word comes to, by what is known of its order.
