@@ -128,6 +128,11 @@ impl Receiver {
         answer.json
     }
 
+    /// One step of delivery; returns how many messages it took.
+    pub async fn deliver_messages(&self) -> usize {
+        outbox::run_once(&self.outbox).await.unwrap()
+    }
+
     /// Drives the workers until there is nothing left that is due.
     pub async fn settle(&self) {
         loop {
