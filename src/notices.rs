@@ -139,6 +139,8 @@ pub enum Wait {
     Reference,
     /// For the refund object behind a cumulative amount.
     RefundObject,
+    /// For the payment intent, which says what the customer is to do next.
+    PaymentIntent,
 }
 
 /// The part of the order that a notice is about. The rest is rendered from the order as it is at delivery.
@@ -155,6 +157,9 @@ pub struct About {
     /// The sender's own word for why: a decline code, a dispute's reason or verdict, the review reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When the payment arrived, in unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
     /// A page on which the customer can do what is to be done next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::attempt::Attempt;
 use super::customer;
-use super::facts::shop::{LineItem, Payments};
+use super::facts::shop::{Expectation, LineItem, Payments};
 use super::facts::{Facts, Name};
 use super::reading::Reading;
 use super::reviews::Review;
@@ -117,6 +117,7 @@ impl Order {
         let expected = reading.expectation.as_ref();
         let asked = reading.attempts.first().and_then(|attempt| attempt.price).map(|price| price.total);
         let (customer_email, email_problem) = customer::address(&reading);
+        let line_items = expected.map(|expected| lines(expected, currency.as_deref())).unwrap_or_default();
         Self {
             reference: name.as_str().to_owned(),
             status: if reviews.is_empty() { money_status } else { Status::Review },
@@ -135,15 +136,19 @@ impl Order {
             locale: customer::locale(&reading),
             subscription: customer::subscription(&reading),
             renewal: reading.attempts.iter().any(Attempt::is_renewal),
-            line_items: expected.map(|expected| lines(&expected.line_items)).unwrap_or_default(),
+            line_items,
         }
     }
 }
 
-/// What was bought, as it can be stored: Postgres makes no text of a NUL.
-fn lines(items: &[LineItem]) -> Vec<LineItem> {
+/// What was bought, as it can be stored: Postgres makes no text of a NUL. Amounts in another currency than the order's
+/// would be shown as what they are not.
+fn lines(expected: &Expectation, currency: Option<&str>) -> Vec<LineItem> {
+    if expected.currency.is_some() && expected.currency.as_deref() != currency {
+        return Vec::new();
+    }
     let plain = |line: &LineItem| LineItem { description: line.description.replace('\0', ""), ..line.clone() };
-    items.iter().map(plain).collect()
+    expected.line_items.iter().map(plain).collect()
 }
 
 /// The attempts' money in the order's currency.

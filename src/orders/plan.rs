@@ -40,8 +40,8 @@ pub struct Plan {
     pub moves: Vec<Move>,
     /// Notices that became due.
     pub notices: Vec<NewNotice>,
-    /// Keys of notices that need wait no longer.
-    pub end_waits: Vec<String>,
+    /// Keys of notices that need wait no longer, with what they are about by now.
+    pub end_waits: Vec<(String, String)>,
     /// Orders that went into review.
     pub holds: Vec<Uuid>,
     /// Orders that came out of it.
@@ -201,11 +201,11 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
             to_listeners: earlier.is_none(),
             ..new(&notice, id, held, settings)
         };
+        if earlier.is_some_and(|earlier| earlier.notice.wait.is_some()) && notice.wait.is_none() {
+            plan.end_waits.push((key.clone(), new.about.clone()));
+        }
         if new.by_mail || new.to_listeners {
             plan.notices.push(new);
-        }
-        if earlier.is_some_and(|earlier| earlier.notice.wait.is_some()) && notice.wait.is_none() {
-            plan.end_waits.push(key.clone());
         }
         let names: Vec<_> = std::iter::once(key).chain(notice.also).collect();
         if names.iter().filter(|name| before.owed.contains_key(*name)).count() > 1 {
@@ -221,7 +221,7 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
 
 fn new(notice: &Notice, order: Uuid, in_review: bool, settings: &Settings) -> NewNotice {
     let delay_seconds = notice.wait.map_or(0, |wait| match wait {
-        Wait::Reference | Wait::RefundObject => settings.grace_seconds,
+        Wait::Reference | Wait::RefundObject | Wait::PaymentIntent => settings.grace_seconds,
     });
     NewNotice {
         also: notice.also.clone(),

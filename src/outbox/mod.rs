@@ -249,9 +249,11 @@ impl Post {
 /// What is told of a moment isn't worth a person's time once the order has moved on. Programs get it all the same.
 fn is_over(kind: &Kind, status: Option<&str>) -> bool {
     let settled = ["paid", "partially_paid", "refunded", "partially_refunded", "disputed", "lost"];
+    let ended = ["failed", "canceled", "expired"];
     match (kind, status) {
         (Kind::OrderReview, Some(status)) => status != "review",
-        (Kind::OrderAwaitingFunds | Kind::OrderPaymentFailed, Some(status)) => settled.contains(&status),
+        (Kind::OrderAwaitingFunds, Some(status)) => settled.contains(&status) || ended.contains(&status),
+        (Kind::OrderPaymentFailed, Some(status)) => settled.contains(&status) || status == "awaiting_funds",
         _ => false,
     }
 }
@@ -267,6 +269,10 @@ mod tests {
             is_over(&Kind::OrderAwaitingFunds, Some("paid")) && is_over(&Kind::OrderPaymentFailed, Some("refunded"))
         );
         assert!(!is_over(&Kind::OrderAwaitingFunds, Some("awaiting_funds")));
+        assert!(is_over(&Kind::OrderAwaitingFunds, Some("failed")));
+        assert!(is_over(&Kind::OrderPaymentFailed, Some("awaiting_funds")));
+        assert!(!is_over(&Kind::OrderPaymentFailed, Some("failed")));
+        assert!(!is_over(&Kind::OrderPaymentFailed, Some("canceled")), "nothing else would tell the customer");
         assert!(!is_over(&Kind::OrderPaid, Some("refunded")) && !is_over(&Kind::OrderReview, None));
     }
 }

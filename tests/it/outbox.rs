@@ -13,6 +13,7 @@ use ringup::outbox::{self, NewNotice, Outbox, run_once};
 use uuid::Uuid;
 
 use crate::support::postgres::TestDb;
+use crate::support::server::texts;
 use crate::support::smtp::{At, Fault, SmtpServer};
 
 struct House {
@@ -367,8 +368,11 @@ async fn a_wait_ends_by_time_or_by_word_and_release_does_not_shorten_it() {
     outbox::release(&mut house.conn, &[order]).unwrap();
     assert_eq!(run_once(&outbox).await.unwrap(), 0);
     assert!(house.row().due_in > 50.0);
-    assert_eq!(outbox::end_wait(&mut house.conn, &["order.paid:pi_1".to_owned()]).unwrap(), 1);
-    assert_eq!(outbox::end_wait(&mut house.conn, &["order.paid:pi_1".to_owned()]).unwrap(), 0);
+    let known = [("order.paid:pi_1".to_owned(), r#"{"object":"pi_1","amount":5}"#.to_owned())];
+    assert_eq!(outbox::end_wait(&mut house.conn, &known).unwrap(), 1);
+    assert_eq!(outbox::end_wait(&mut house.conn, &known).unwrap(), 0);
+    let about = "SELECT about AS text FROM outbox WHERE dedupe_key = 'order.paid:pi_1'";
+    assert_eq!(texts(&mut house.conn, about), [Some(known[0].1.clone())]);
     assert_eq!(run_once(&outbox).await.unwrap(), 1);
 }
 

@@ -49,6 +49,8 @@ pub struct Payment<'a> {
     pub amount: i64,
     /// As it was paid.
     pub currency: Option<&'a str>,
+    /// When it arrived, in unix seconds, by the first that is known to say so.
+    pub at: Option<i64>,
     /// Where a payment intent is the payment.
     pub intent: Option<&'a PaymentIntent>,
 }
@@ -113,7 +115,7 @@ impl<'a> Attempt<'a> {
             let paid = paid_invoice || paid_session || self.direct_charges().next().is_some();
             let (name, also) = others.split_first().map_or(("", Vec::new()), |(name, also)| (*name, also.to_vec()));
             let currency = self.price.map(|price| price.currency);
-            let payment = Payment { name, also, amount: self.paid, currency, intent: None };
+            let payment = Payment { name, also, amount: self.paid, currency, at: self.paid_at(), intent: None };
             return if paid { vec![payment] } else { Vec::new() };
         }
         let payment = |(name, intent): &&(&'a str, &'a PaymentIntent)| Payment {
@@ -121,8 +123,17 @@ impl<'a> Attempt<'a> {
             also: others.clone(),
             amount: intent.now.is.received,
             currency: Some(&intent.now.is.currency),
+            at: Some(intent.now.at),
             intent: Some(intent),
         };
         intents.iter().map(payment).collect()
+    }
+
+    /// When money arrived that no payment intent tells of.
+    fn paid_at(&self) -> Option<i64> {
+        let invoices = self.component.invoices.iter().filter(|(_, invoice)| invoice.paid()).map(|(_, i)| i.now.at);
+        let sessions = self.component.sessions.iter().filter(|(_, session)| session.paid()).map(|(_, s)| s.now.at);
+        let charges = self.direct_charges().map(|charge| charge.now.at);
+        invoices.chain(sessions).chain(charges).min()
     }
 }

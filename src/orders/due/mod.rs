@@ -5,6 +5,8 @@ mod refunds;
 use std::collections::BTreeMap;
 
 use super::attempt::{Attempt, Payment};
+use super::facts::invoice::Tried;
+use super::facts::payment_intent::Status as Intent;
 use super::facts::{Component, Facts, ObjectKind};
 use super::order::Status;
 use super::reading::Reading;
@@ -58,13 +60,13 @@ fn amount(amount: i64, currency: Option<&str>) -> About {
 
 fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
     let component = &attempt.component;
-    let known_by = |kind: ObjectKind| component.names.iter().any(|(named, _)| *named == kind);
-    let told_apart = component.label().is_some() || known_by(ObjectKind::Session) || known_by(ObjectKind::Invoice);
     for payment in attempt.payments() {
-        let about = amount(payment.amount, payment.currency);
+        // An event without a date counts as one of 1970.
+        let at = payment.at.filter(|at| *at > 0);
+        let about = About { at, ..amount(payment.amount, payment.currency) };
         let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
         paid.also = also(&Kind::OrderPaid, &payment);
-        paid.wait = (!told_apart).then_some(Wait::Reference);
+        paid.wait = (!told_apart(component)).then_some(Wait::Reference);
         if component.label().is_some() {
             let identified = owed.add(Kind::OrderIdentified, payment.name, about);
             identified.also = also(&Kind::OrderIdentified, &payment);
@@ -78,6 +80,12 @@ fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
     }
 }
 
+/// Whether a person can tell which order it is.
+fn told_apart(component: &Component<'_>) -> bool {
+    let known_by = |kind: ObjectKind| component.names.iter().any(|(named, _)| *named == kind);
+    component.label().is_some() || known_by(ObjectKind::Session) || known_by(ObjectKind::Invoice)
+}
+
 fn also(kind: &Kind, payment: &Payment<'_>) -> Vec<String> {
     payment.also.iter().map(|name| key(kind, name)).collect()
 }
@@ -87,7 +95,9 @@ fn disputes(attempt: &Attempt<'_>, owed: &mut Owed) {
         let state = &dispute.now.is;
         let about = amount(state.amount, Some(&state.currency));
         if dispute.opened {
-            let news = About { reason: state.reason.clone(), due_by: state.due_by, ..about.clone() };
+            // Once there is a verdict, nothing is left to answer.
+            let due_by = state.due_by.filter(|_| !state.status.closed());
+            let news = About { reason: state.reason.clone(), due_by, ..about.clone() };
             owed.add(Kind::OrderDisputed, id, news);
         }
         if state.status.closed() {
@@ -131,15 +141,31 @@ fn passing(reading: &Reading<'_>, owed: &mut Owed) {
         let notice = owed.add(kind.clone(), name, about);
         notice.also = also;
         notice.unmailed = state == Status::Failed && !comes_as_news(component);
+        notice.wait = match state {
+            Status::AwaitingFunds | Status::Failed if !notice.unmailed && !told_apart(component) => {
+                Some(Wait::Reference)
+            }
+            Status::AwaitingFunds if is_yet_to_say(component) => Some(Wait::PaymentIntent),
+            _ => None,
+        };
     }
+}
+
+/// There is a payment intent, and what was seen of it is from before the customer chose how to pay.
+fn is_yet_to_say(component: &Component<'_>) -> bool {
+    component.names.first().is_some_and(|(kind, _)| *kind == ObjectKind::PaymentIntent)
+        && component.payment_intents.iter().all(|(_, intent)| intent.now.is.status < Intent::RequiresAction)
 }
 
 /// Where the customer can do what is to be done next.
 fn next_page(component: &Component<'_>, state: Status) -> Option<String> {
     let invoice = component.invoices.iter().find_map(|(_, invoice)| invoice.now.is.url.clone());
-    let intent = component.payment_intents.iter().find_map(|(_, intent)| intent.now.is.url.clone());
+    let mut intents = component.payment_intents.iter().map(|(_, intent)| &intent.now.is);
+    let under_way = intents.clone().any(|intent| intent.status == Intent::Processing);
+    let instructions = intents.find_map(|intent| intent.url.clone());
     match state {
-        Status::AwaitingFunds => intent.or(invoice),
+        // Whose money is under way must not be asked for it once more.
+        Status::AwaitingFunds => instructions.or(invoice.filter(|_| !under_way)),
         Status::Failed => invoice,
         _ => None,
     }
@@ -149,8 +175,8 @@ fn next_page(component: &Component<'_>, state: Status) -> Option<String> {
 /// that is declined at the checkout is told there.
 fn comes_as_news(component: &Component<'_>) -> bool {
     component.sessions.iter().any(|(_, session)| session.async_failed)
-        || component.payment_intents.iter().any(|(_, intent)| intent.now.is.delayed)
-        || component.invoices.iter().any(|(_, invoice)| !invoice.now.is.at_checkout)
+        || component.payment_intents.iter().any(|(_, intent)| intent.was_processing || intent.now.is.delayed)
+        || component.invoices.iter().any(|(_, invoice)| invoice.stuck_at(Tried::Failed) && !invoice.now.is.at_checkout)
 }
 
 /// One a matter; of several payments, one for each but the first, so that each one more is told once.

@@ -38,7 +38,7 @@ pub struct State {
     /// Stripe's word for why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Until when evidence is taken, in unix seconds.
+    /// Until when evidence is taken, in unix seconds; none where the bank takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_by: Option<i64>,
 }
@@ -131,7 +131,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         amount: fields.needed_amount("amount")?,
         currency: fields.needed_currency("currency")?,
         reason: fields.text("reason").map(Into::into),
-        due_by: fields.object("evidence_details").and_then(|details| details.signed_amount("due_by").ok().flatten()),
+        due_by: fields.object("evidence_details").as_ref().and_then(due_by),
     };
     let dispute = Dispute {
         now: seen.stamp(state),
@@ -142,4 +142,9 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     };
     facts.disputes.insert(id, dispute);
     Ok(())
+}
+
+/// Zero means that there is nothing to answer. It is only shown, so nonsense counts as absent.
+fn due_by(evidence: &Fields<'_>) -> Option<i64> {
+    evidence.signed_amount("due_by").ok().flatten().filter(|at| *at > 0)
 }

@@ -13,6 +13,9 @@ use crate::source::fields::{Fields, Unusable};
 pub struct PaymentIntent {
     /// Its greatest snapshot.
     pub now: Latest<State>,
+    /// Its money was seen on its way, whatever became of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub was_processing: bool,
     /// What it is tied to.
     #[serde(default, skip_serializing_if = "Ties::is_empty")]
     pub ties: Ties,
@@ -83,6 +86,7 @@ impl Ranked for State {
 impl Join for PaymentIntent {
     fn join(&mut self, other: &Self) {
         self.now.join(&other.now);
+        self.was_processing |= other.was_processing;
         self.ties.join(&other.ties);
     }
 }
@@ -103,7 +107,8 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         ties.charges.extend(charge::take_embedded(&embedded, &id, seen, facts));
     }
     let now = seen.stamp(state(fields)?);
-    facts.payment_intents.insert(id, PaymentIntent { now, ties });
+    let was_processing = now.is.status == Status::Processing;
+    facts.payment_intents.insert(id, PaymentIntent { now, was_processing, ties });
     Ok(())
 }
 

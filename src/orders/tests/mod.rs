@@ -4,6 +4,7 @@
 
 mod examples;
 mod lifecycles;
+mod mails;
 mod money_back;
 mod objects;
 mod recorded;

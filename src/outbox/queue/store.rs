@@ -135,16 +135,19 @@ pub fn release(conn: &mut PgConnection, order_ids: &[Uuid]) -> QueryResult<usize
     .execute(conn)
 }
 
-/// Ends the grace period of these notices' messages: what they waited for has come. One that a worker is sending
-/// right now goes out without it, and stays marked.
-pub fn end_wait(conn: &mut PgConnection, keys: &[String]) -> QueryResult<usize> {
+/// Ends the grace period of these notices' messages: what they waited for has come, and each is about what is given
+/// with its key. One that a worker is sending right now goes out without it, and stays marked.
+pub fn end_wait(conn: &mut PgConnection, notices: &[(String, String)]) -> QueryResult<usize> {
+    let (keys, abouts): (Vec<&String>, Vec<&String>) = notices.iter().map(|(key, about)| (key, about)).unzip();
     sql_query(
         "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE notice_key = ANY($1) AND state = 'queued' AND waiting \
                                         AND lease IS NULL \
                                       ORDER BY id FOR NO KEY UPDATE) \
-         UPDATE outbox SET waiting = false, next_at = now() WHERE id IN (SELECT id FROM theirs)",
+         UPDATE outbox o SET waiting = false, next_at = now(), about = told.about \
+         FROM unnest($1, $2) AS told (key, about) WHERE o.notice_key = told.key AND o.id IN (SELECT id FROM theirs)",
     )
     .bind::<Array<Text>, _>(keys)
+    .bind::<Array<Text>, _>(abouts)
     .execute(conn)
 }
 
