@@ -51,7 +51,9 @@ pub(super) fn compose(
     let locale = templates.locale(notice, order.renewal, wanted);
     let name = order.customer_name.as_deref().filter(|_| is_customer).and_then(name);
     let lines = if *notice == Kind::OrderPaid { order.line_items.as_deref().unwrap_or_default() } else { &[] };
-    let values = values(shop, &Told { about: &about, order, name: name.as_deref(), lines, at: told_at }, locale);
+    let region = wanted.filter(|wanted| language(wanted) == language(locale)).unwrap_or(locale);
+    let told = Told { about: &about, order, name: name.as_deref(), lines, at: told_at, region };
+    let values = values(shop, &told, locale);
     let render = |part| templates.render(notice, order.renewal, locale, part, &values);
     Ok(Letter {
         to_name: name.clone(),
@@ -72,6 +74,12 @@ pub(super) struct Told<'a> {
     pub lines: &'a [LineView],
     /// When the notice was due.
     pub at: DateTime<Utc>,
+    /// The reader's own locale where it is of the mail's language, such as `en-GB`: days are written as there.
+    pub region: &'a str,
+}
+
+fn language(locale: &str) -> String {
+    locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// What templates can name. `amount` is none where no amount is known. Days are those of UTC.
@@ -82,15 +90,19 @@ pub(super) fn values(shop: &Shop, told: &Told<'_>, locale: &str) -> minijinja::V
         (_, _, Some(currency)) => Some(Money::new(order.amount_paid, currency)),
         _ => None,
     };
-    let due_by = about.due_by.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let total = order.amount_expected.zip(order.currency.as_deref()).filter(|_| !told.lines.is_empty());
+    let day = |seconds: i64| DateTime::from_timestamp(seconds, 0);
     context! {
         locale,
         colon => colon(locale),
         name => told.name,
         reference => one_line(&order.reference),
         amount => amount.map(|amount| amount.format(locale)),
-        date => long_date(told.at, locale),
-        due_by => due_by.map(|due| long_date(due, locale)),
+        // Of a payment the day on which it arrived, however late it was heard of.
+        date => long_date(about.at.and_then(day).unwrap_or(told.at), told.region),
+        due_by => about.due_by.and_then(day).map(|due| long_date(due, told.region)),
+        total => total.map(|(total, currency)| Money::new(total, currency).format(locale)),
+        subscription => order.subscription.is_some(),
         lines => told.lines.iter().map(|line| line_value(line, order.currency.as_deref(), locale)).collect::<Vec<_>>(),
         url => &about.url,
         shop => one_line(&shop.name),

@@ -170,8 +170,8 @@ struct Post {
 impl Post {
     fn new(mail: &Mail, targets: &Targets) -> anyhow::Result<Self> {
         let templates = Templates::load(mail.templates_dir.as_deref())?;
-        let mailer = Mailer::new(mail).context("MAIL_FROM is no usable address")?;
-        let email = mailer.shop_address().to_owned();
+        let mailer = Mailer::new(mail)?;
+        let email = mailer.shop_address();
         let shop =
             Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), logo: mail.shop_logo.clone(), email };
         let client = Client::new(targets.allow_private, mail.deadline, Arc::new(target::SystemLookup))?;

@@ -177,13 +177,13 @@ impl Templates {
             let [subject, text, html] = Part::ALL.map(|part| self.render(notice, false, locale, part, values));
             Ok([subject?, text?, html?])
         };
-        let [full, least] = samples(locale);
+        let [full, least] = samples(stem(notice, false).unwrap_or_default(), locale);
         Ok([preview(&full)?, preview(&least)?])
     }
 
     fn check(&self) -> Result<(), TemplatesError> {
         for (stem, locales) in &self.locales {
-            for (locale, values) in locales.iter().flat_map(|l| samples(l).into_iter().map(move |v| (l, v))) {
+            for (locale, values) in locales.iter().flat_map(|l| samples(stem, l).into_iter().map(move |v| (l, v))) {
                 // The layout's own source first: an error there bears the line that a person can look up.
                 self.rendered(LAYOUT, &values)?;
                 for part in Part::ALL {

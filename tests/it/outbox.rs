@@ -439,3 +439,16 @@ async fn file_mail_is_one_whole_file_a_message() {
         .collect();
     assert_eq!(names, [format!("{id}@example.com.eml")]);
 }
+
+#[test]
+fn addresses_that_nobody_can_write_to_are_found_at_the_start() {
+    let house = House::new();
+    let start = |from: &str, shop: Option<&str>| {
+        let mail = mail("file:///tmp", Duration::from_secs(1));
+        let mail = Mail { from: from.to_owned(), shop_email: shop.map(str::to_owned), ..mail };
+        Outbox::new(house.pool.clone(), &mail, &Targets::default()).err().map(|error| error.to_string())
+    };
+    assert_eq!(start("shop@example.com", Some("desk@example.com")), None);
+    assert_eq!(start("shop@example.com", Some("a@b@c")).as_deref(), Some("SHOP_EMAIL is no usable address"));
+    assert_eq!(start("shop", None).as_deref(), Some("MAIL_FROM is no usable address"));
+}

@@ -484,9 +484,15 @@ async fn a_decline_at_the_checkout_is_told_to_programs_and_not_by_mail() {
     let session = json!({ "id": "cs_1", "object": "checkout.session", "mode": "payment", "status": "complete",
         "payment_status": "unpaid", "amount_total": 1000, "currency": "eur", "payment_intent": "pi_1",
         "metadata": { "order_id": "L-1" }, "customer_details": { "email": "ada@example.org" } });
+    let mut debit = json!({ "id": "pi_1", "object": "payment_intent", "status": "processing", "amount": 1000,
+        "currency": "eur", "metadata": {} });
+    receiver.deliver(&event("evt_late_0", "payment_intent.processing", &debit)).await;
     receiver.deliver(&event("evt_late_1", "checkout.session.completed", &session)).await;
     receiver.settle().await;
+    debit["status"] = json!("requires_payment_method");
+    debit["last_payment_error"] = json!({ "code": "payment_intent_payment_attempt_failed" });
     receiver.deliver(&event("evt_late_2", "checkout.session.async_payment_failed", &session)).await;
+    receiver.deliver(&event("evt_late_3", "payment_intent.payment_failed", &debit)).await;
     receiver.settle().await;
     assert_eq!(
         mailed(&receiver),
@@ -516,7 +522,7 @@ async fn a_renewal_is_one_mail_and_a_dispute_is_the_shop_s() {
         mailed(&receiver),
         [
             "ada@example.org: [Test] Your subscription at Test Shop was renewed",
-            "desk@shop.example: [Test] A payment of order pi_1 is disputed"
+            "desk@shop.example: [Test] A payment of order pi_1 is disputed: answer by January 15, 2027"
         ]
     );
     assert_eq!(told(&hooks), ["order.disputed", "order.paid", "order.renewed"]);

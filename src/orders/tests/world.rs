@@ -140,7 +140,13 @@ fn intent(attempt: Attempt, status: &str) -> Value {
         "id": format!("pi_{n}"), "object": "payment_intent", "status": status, "amount": attempt.amount,
         "amount_received": received, "currency": "usd", "latest_charge": format!("ch_{n}"),
         "invoice": attempt.old_link(), "metadata": attempt.metadata(1), "receipt_email": "r@example.com",
+        "next_action": if status == "requires_action" { voucher(n) } else { Value::Null },
     })
+}
+
+fn voucher(number: usize) -> Value {
+    let url = format!("https://payments.stripe.com/voucher/{number}");
+    json!({ "type": "konbini_display_details", "konbini_display_details": { "hosted_voucher_url": url } })
 }
 
 fn failed_intent(attempt: Attempt) -> Value {
@@ -177,6 +183,7 @@ fn dispute(attempt: Attempt, what: u8) -> (&'static str, Value) {
     let object = json!({
         "id": format!("dp_{n}"), "object": "dispute", "status": status, "amount": attempt.received,
         "currency": "usd", "charge": format!("ch_{n}"), "payment_intent": format!("pi_{n}"), "reason": "fraudulent",
+        "evidence_details": { "due_by": 1_700_000_000 },
     });
     ("charge.dispute.updated", object)
 }
@@ -214,6 +221,7 @@ fn invoice(attempt: Attempt, what: u8) -> (&'static str, Value) {
         "amount_paid": if status == "paid" { 1000 } else { 0 }, "payment_intent": link, "metadata": {},
         "billing_reason": if attempt.renewal { "subscription_cycle" } else { "subscription_create" },
         "customer_email": "i@example.com", "subscription": "sub_1",
+        "hosted_invoice_url": format!("https://invoice.stripe.com/{}", attempt.number),
     });
     (kind, object)
 }

@@ -37,7 +37,7 @@ pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, AddressErro
 
 /// The message. lettre encodes each header value, so that no name breaks out of its line. But it panics on a control
 /// character in a name: none gets there.
-pub(super) fn message(from: &Mailbox, reply_to: &str, id: Uuid, letter: &Letter) -> Result<Message, ComposeError> {
+pub(super) fn message(from: &Mailbox, reply_to: &Mailbox, id: Uuid, letter: &Letter) -> Result<Message, ComposeError> {
     let to_name = letter.to_name.as_ref().map(|name| name.replace(char::is_control, " "));
     let to = Mailbox::new(to_name, address_of(&letter.to_address)?);
     // No List-Unsubscribe: nobody can unsubscribe from what happens to an order of theirs.
@@ -46,7 +46,7 @@ pub(super) fn message(from: &Mailbox, reply_to: &str, id: Uuid, letter: &Letter)
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .date_now()
         .from(from.clone())
-        .reply_to(Mailbox::new(None, address_of(reply_to)?))
+        .reply_to(reply_to.clone())
         .to(to)
         .subject(letter.subject.replace(char::is_control, " "))
         .raw_header(automatic)
@@ -83,7 +83,8 @@ mod tests {
 
     fn made(letter: &Letter) -> String {
         let from = sender("shop@example.com", "Pipers & Sons").unwrap();
-        String::from_utf8(message(&from, "desk@example.com", Uuid::nil(), letter).unwrap().formatted()).unwrap()
+        let desk = sender("desk@example.com", "").unwrap();
+        String::from_utf8(message(&from, &desk, Uuid::nil(), letter).unwrap().formatted()).unwrap()
     }
 
     #[test]

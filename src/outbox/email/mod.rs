@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use lettre::message::Mailbox;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -29,7 +30,8 @@ use smtp::{Connections, Progress};
 /// Hands letters over.
 pub(super) struct Mailer {
     from: Mailbox,
-    reply_to: String,
+    /// Where answers go.
+    reply_to: Mailbox,
     way: Way,
     deadline: Duration,
 }
@@ -40,20 +42,23 @@ enum Way {
 }
 
 impl Mailer {
-    /// Fails where `MAIL_FROM` is no usable address.
-    pub fn new(mail: &Mail) -> Result<Self, lettre::address::AddressError> {
+    /// Fails where `MAIL_FROM` or `SHOP_EMAIL` is no usable address: no mail could be made at all.
+    pub fn new(mail: &Mail) -> anyhow::Result<Self> {
         let way = match &mail.target {
             SmtpTarget::Server(server) => Way::Server(Box::new(Connections::new(server.clone(), mail.deadline))),
             SmtpTarget::Directory(path) => Way::Directory(path.clone()),
         };
-        let from = compose::sender(&mail.from, &mail.shop_name)?;
-        let reply_to = mail.shop_email.clone().unwrap_or_else(|| from.email.to_string());
+        let from = compose::sender(&mail.from, &mail.shop_name).context("MAIL_FROM is no usable address")?;
+        let reply_to = match &mail.shop_email {
+            Some(email) => compose::sender(email, &mail.shop_name).context("SHOP_EMAIL is no usable address")?,
+            None => from.clone(),
+        };
         Ok(Self { from, reply_to, way, deadline: mail.deadline })
     }
 
     /// Where the shop's own mails go, and answers to others: the address that is set, else the sender's.
-    pub fn shop_address(&self) -> &str {
-        &self.reply_to
+    pub fn shop_address(&self) -> String {
+        self.reply_to.email.to_string()
     }
 
     /// Hands `letter` over under the message's stable `id`, within the deadline.
