@@ -48,6 +48,8 @@ pub struct Metrics {
     pub received: Family<Received, Counter>,
     /// Verified requests by the secret that signed them: an old one that stays at rest can be removed.
     pub secrets: Family<SecretUsed, Counter>,
+    /// When each secret last signed a verified request, in unix seconds; absent where it has not since the start.
+    pub secrets_last_used: Family<SecretUsed, Gauge>,
     /// From the complete request to its answer, in seconds.
     pub answer_seconds: Histogram,
     /// Events that wait for the writer.
@@ -74,6 +76,15 @@ impl Default for Metrics {
             "Verified requests by the position of their signing secret",
             secrets.clone(),
         );
+        let secrets_last_used = Family::default();
+        registry.register(
+            "signing_secret_last_used_seconds",
+            "When the signing secret at this position last signed a verified request, in unix seconds",
+            secrets_last_used.clone(),
+        );
+        let started = Gauge::<i64>::default();
+        started.set(chrono::Utc::now().timestamp());
+        registry.register("start_time_seconds", "When this process started, in unix seconds", started);
         let answer_seconds = Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0]);
         registry.register("answer_seconds", "From the complete request to its answer", answer_seconds.clone());
         let queue_depth = Gauge::default();
@@ -93,6 +104,7 @@ impl Default for Metrics {
         Self {
             received,
             secrets,
+            secrets_last_used,
             answer_seconds,
             queue_depth,
             bytes_in_flight,

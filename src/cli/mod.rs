@@ -4,6 +4,7 @@
 
 mod config;
 pub mod dev;
+mod endpoint;
 mod events;
 mod messages;
 mod migrate;
@@ -47,6 +48,9 @@ enum Command {
     /// Says who is told what: signed webhooks and Slack.
     #[command(subcommand)]
     Subscriptions(subscriptions::Command),
+    /// Registers the receiver with Stripe, and looks whether all is well.
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
     Dev(dev::Args),
     Trigger(trigger::Args),
     /// Looks at the configuration.
@@ -79,6 +83,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Orders(command) => return orders::run(&command),
         Command::Messages(command) => return messages::run(&command),
         Command::Subscriptions(command) => return subscriptions::run(command),
+        Command::Endpoint(command) => return endpoint::run(command),
         Command::Templates(args) => return Ok(templates::run(&args)),
         Command::Trigger(args) => return trigger::run(&args, &environment()?, &mut std::io::stdout()),
         Command::Dev(args) => {
@@ -98,4 +103,9 @@ fn database(config: &Config) -> anyhow::Result<diesel::PgConnection> {
     let mut conn = crate::db::connect(config.database_url.expose())?;
     crate::db::check_schema(&mut conn)?;
     Ok(conn)
+}
+
+/// Runs what talks over the network to its end.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

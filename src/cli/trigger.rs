@@ -75,8 +75,7 @@ pub fn run(args: &Args, given: &BTreeMap<String, String>, out: &mut impl Write) 
     if args.shuffle {
         events.shuffle(&mut rng);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let accepted = runtime.block_on(post(&probe, &events, out))?;
+    let accepted = super::block_on(post(&probe, &events, out))?;
     conclude(&target, &streams, out)?;
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,14 +5,16 @@
 
 pub mod mail;
 pub mod smtp;
+mod stripe;
 mod vars;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use mail::Mail;
 pub use smtp::SmtpTarget;
+pub use stripe::{Api, Mode, Stripe, is_signing_secret};
 pub use vars::{Mistakes, Secret, Vars};
 
 /// Every variable, in the order of `.env.example`.
@@ -86,30 +88,6 @@ pub struct Targets {
     pub admin_url: Option<String>,
 }
 
-/// What concerns Stripe's events.
-#[derive(Clone, Debug)]
-pub struct Stripe {
-    /// Signing secrets, the newest first.
-    pub secrets: Vec<Secret>,
-    /// How far a signature's timestamp may be from our clock, in seconds.
-    pub tolerance: i64,
-    /// Which events are ours to apply.
-    pub mode: Mode,
-    /// Connected accounts whose events are welcome; `None` welcomes all.
-    pub accounts: Option<BTreeSet<String>>,
-}
-
-/// Which events are ours to apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Test events alone.
-    Test,
-    /// Live events alone.
-    Live,
-    /// Both; their orders never mix.
-    Any,
-}
-
 /// Where an order's reference is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceFrom {
@@ -151,7 +129,7 @@ impl Config {
         vars.refuse_unknown(&KNOWN);
         let config = Self {
             database_url: database_url(&vars),
-            stripe: stripe(&vars),
+            stripe: Stripe::read(&vars, stripe::Secrets::Required),
             orders: orders(&vars),
             mail: mail(&vars),
             targets: targets(&vars),
@@ -215,60 +193,6 @@ fn database_url(vars: &Vars) -> Secret {
         vars.mistake("DATABASE_URL", "is neither postgres://… nor a libpq string such as host=… dbname=…");
     }
     Secret::new(url)
-}
-
-fn stripe(vars: &Vars) -> Stripe {
-    const KEY: &str = "STRIPE_WEBHOOK_SECRET";
-    vars.require(KEY, "`stripe listen --print-secret` or the dashboard shows it (whsec_…)");
-    if vars.get(KEY).is_some_and(|value| value.contains(['\n', '\r'])) {
-        vars.mistake(KEY, "contains a line break");
-    }
-    let secrets = vars.list(KEY);
-    for (n, secret) in secrets.iter().enumerate() {
-        let rest = secret.strip_prefix("whsec_");
-        if rest.is_none_or(|rest| rest.is_empty() || !rest.bytes().all(|b| b.is_ascii_graphic())) {
-            vars.mistake(KEY, format!("entry {} is not whsec_… in one piece", n + 1));
-        }
-    }
-    let tolerance = vars.parse("STRIPE_TOLERANCE", 300, "a number of seconds");
-    if !(1..=3600).contains(&tolerance) {
-        vars.mistake("STRIPE_TOLERANCE", "is outside 1 to 3600 seconds");
-    }
-    let accounts: BTreeSet<_> = vars.list("STRIPE_ACCOUNTS").into_iter().collect();
-    if accounts.iter().any(|account| !account.starts_with("acct_")) {
-        vars.mistake("STRIPE_ACCOUNTS", "has an entry that is not acct_…");
-    }
-    Stripe {
-        secrets: secrets.into_iter().map(Secret::new).collect(),
-        tolerance,
-        mode: mode(vars),
-        accounts: (!accounts.is_empty()).then_some(accounts),
-    }
-}
-
-fn mode(vars: &Vars) -> Mode {
-    let mode = match vars.get("STRIPE_MODE").as_deref().map(str::trim) {
-        None | Some("any") => Mode::Any,
-        Some("test") => Mode::Test,
-        Some("live") => Mode::Live,
-        Some(_) => {
-            vars.mistake("STRIPE_MODE", "is none of test, live, any");
-            Mode::Any
-        }
-    };
-    let key = vars.token("STRIPE_SECRET_KEY").map(|key| {
-        let is = |mode: &str| ["sk_", "rk_"].iter().any(|kind| key.expose().starts_with(&format!("{kind}{mode}_")));
-        (is("test"), is("live"))
-    });
-    match (mode, key) {
-        (_, Some((false, false))) => {
-            vars.mistake("STRIPE_SECRET_KEY", "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…");
-        }
-        (Mode::Live, Some((true, _))) => vars.mistake("STRIPE_SECRET_KEY", "is a test key, but STRIPE_MODE is live"),
-        (Mode::Test, Some((_, true))) => vars.mistake("STRIPE_SECRET_KEY", "is a live key, but STRIPE_MODE is test"),
-        _ => {}
-    }
-    mode
 }
 
 fn orders(vars: &Vars) -> Orders {

@@ -19,6 +19,8 @@ pub struct Answer {
     pub status: u16,
     /// The beginning of the body.
     pub body: String,
+    /// The other side's clock, in unix seconds.
+    pub date: Option<i64>,
 }
 
 impl Answer {
@@ -39,20 +41,7 @@ pub struct Probe {
 impl Probe {
     /// A probe of one endpoint.
     pub fn new(url: impl Into<String>, secret: impl Into<String>) -> Result<Self> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that the process has one already, which does as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let client = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(20))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .context("building the HTTP client")?;
-        Ok(Self { client, url: url.into(), secret: secret.into() })
+        Ok(Self { client: client()?, url: url.into(), secret: secret.into() })
     }
 
     /// The endpoint's URL.
@@ -70,29 +59,65 @@ impl Probe {
             .body(body.to_vec())
             .send()
             .await
-            .map_err(|error| self.explain(&error))?;
-        let status = response.status().as_u16();
+            .map_err(|error| explain(&self.url, &error))?;
+        let (status, date) = (response.status().as_u16(), date(&response));
         let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&self.url, &error))? {
             answer.extend_from_slice(&chunk);
             if answer.len() > ANSWER_SHOWN {
                 answer.truncate(ANSWER_SHOWN);
                 break;
             }
         }
-        Ok(Answer { status, body: String::from_utf8_lossy(&answer).trim().to_owned() })
+        Ok(Answer { status, body: String::from_utf8_lossy(&answer).trim().to_owned(), date })
     }
+}
 
-    /// One line for what reqwest says in a chain of five.
-    fn explain(&self, error: &reqwest::Error) -> anyhow::Error {
-        let what = match error {
-            e if e.is_builder() => "is not a URL that can be posted to",
-            e if e.is_timeout() => "did not answer in time",
-            e if e.is_connect() => "refuses the connection",
-            _ => "broke the connection",
-        };
-        let cause = std::iter::successors(std::error::Error::source(error), |e| e.source()).last();
-        let cause = cause.map_or(String::new(), |cause| format!(" ({cause})"));
-        anyhow::anyhow!("{} {what}{cause}", self.url)
+fn client() -> Result<reqwest::Client> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error means that the process has one already, which does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(20))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .context("building the HTTP client")
+}
+
+fn date(response: &reqwest::Response) -> Option<i64> {
+    let text = response.headers().get("date")?.to_str().ok()?;
+    Some(chrono::DateTime::parse_from_rfc2822(text).ok()?.timestamp())
+}
+
+/// The clock of whoever answers at `url`, in unix seconds, whatever it answers.
+pub async fn clock_of(url: &str) -> Result<i64> {
+    let response = client()?.get(url).send().await.map_err(|error| explain(url, &error))?;
+    date(&response).context("it tells no date")
+}
+
+/// The page at `url`.
+pub async fn fetch(url: &str) -> Result<String> {
+    let response = client()?.get(url).send().await.map_err(|error| explain(url, &error))?;
+    if !response.status().is_success() {
+        anyhow::bail!("{url} answers {}", response.status());
     }
+    response.text().await.map_err(|error| explain(url, &error))
+}
+
+/// One line for what reqwest says in a chain of five.
+fn explain(url: &str, error: &reqwest::Error) -> anyhow::Error {
+    let what = match error {
+        e if e.is_builder() => "is not a URL that can be asked",
+        e if e.is_timeout() => "did not answer in time",
+        e if e.is_connect() => "refuses the connection",
+        _ => "broke the connection",
+    };
+    let cause = std::iter::successors(std::error::Error::source(error), |e| e.source()).last();
+    let cause = cause.map_or(String::new(), |cause| format!(" ({cause})"));
+    anyhow::anyhow!("{url} {what}{cause}")
 }

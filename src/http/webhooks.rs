@@ -83,16 +83,12 @@ fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<(), HttpE
     if headers.next().is_some() {
         return Err(invalid);
     }
-    match signature::verify(
-        Some(header.as_bytes()),
-        body,
-        &stripe.secrets,
-        Utc::now().timestamp(),
-        Some(stripe.tolerance),
-    ) {
+    let now = Utc::now().timestamp();
+    match signature::verify(Some(header.as_bytes()), body, &stripe.secrets, now, Some(stripe.tolerance)) {
         Ok(verified) => {
-            let position = u32::try_from(verified.secret).unwrap_or(u32::MAX);
-            state.metrics.secrets.get_or_create(&SecretUsed { position }).inc();
+            let used = SecretUsed { position: u32::try_from(verified.secret).unwrap_or(u32::MAX) };
+            state.metrics.secrets.get_or_create(&used).inc();
+            state.metrics.secrets_last_used.get_or_create(&used).set(now);
             Ok(())
         }
         Err(Rejection::OutOfTolerance) => {

@@ -48,6 +48,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
+mod understood;
 pub mod words;
 
 pub use self::browse::{OrderRow, find};
@@ -58,6 +59,7 @@ pub use self::order::{Order, Status};
 pub use self::reconcile::{Incoming, Outcome, panic_text, reconcile};
 pub use self::settings::Settings;
 pub use self::store::Scope;
+pub use understood::UNDERSTOOD;
 
 /// Where the shop's reference stands: `ORDER_METADATA_KEY` and `ORDER_REFERENCE_FROM`.
 #[derive(Clone, Debug, PartialEq, Eq)]

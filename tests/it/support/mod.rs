@@ -4,3 +4,4 @@ pub mod hooks;
 pub mod postgres;
 pub mod server;
 pub mod smtp;
+pub mod stripe;

@@ -1,0 +1,131 @@
+//! What concerns Stripe: its events' signatures, which of them are ours, and its API.
+
+use std::collections::BTreeSet;
+
+use super::vars::{Mistakes, Secret, Vars};
+use super::{KNOWN, environment};
+
+/// What concerns Stripe's events.
+#[derive(Clone, Debug)]
+pub struct Stripe {
+    /// Signing secrets, the newest first.
+    pub secrets: Vec<Secret>,
+    /// How far a signature's timestamp may be from our clock, in seconds.
+    pub tolerance: i64,
+    /// Which events are ours to apply.
+    pub mode: Mode,
+    /// Connected accounts whose events are welcome; `None` welcomes all.
+    pub accounts: Option<BTreeSet<String>>,
+    /// How to reach Stripe's API, where there is a key.
+    pub api: Option<Api>,
+}
+
+/// How to reach Stripe's API.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// `STRIPE_SECRET_KEY`
+    pub key: Secret,
+    /// `STRIPE_API_BASE`, where it is not Stripe's own.
+    pub base: Option<String>,
+    /// The key reaches real money.
+    pub livemode: bool,
+}
+
+/// Whether a signing secret must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// Events are received.
+    Required,
+    /// The endpoint may yet have to be registered.
+    Optional,
+}
+
+/// Which events are ours to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Test events alone.
+    Test,
+    /// Live events alone.
+    Live,
+    /// Both; their orders never mix.
+    Any,
+}
+
+impl Stripe {
+    /// Reads `.env` and the environment for what speaks with Stripe alone: no database, no mail, and perhaps no signing
+    /// secret yet.
+    pub fn from_env() -> Result<Self, Mistakes> {
+        let vars = Vars::new(environment()?);
+        vars.refuse_unknown(&KNOWN);
+        let stripe = Self::read(&vars, Secrets::Optional);
+        vars.finish()?;
+        Ok(stripe)
+    }
+
+    pub(super) fn read(vars: &Vars, secrets: Secrets) -> Self {
+        let secrets = signing_secrets(vars, secrets);
+        let tolerance = vars.parse("STRIPE_TOLERANCE", 300, "a number of seconds");
+        if !(1..=3600).contains(&tolerance) {
+            vars.mistake("STRIPE_TOLERANCE", "is outside 1 to 3600 seconds");
+        }
+        let accounts: BTreeSet<_> = vars.list("STRIPE_ACCOUNTS").into_iter().collect();
+        if accounts.iter().any(|account| !account.starts_with("acct_")) {
+            vars.mistake("STRIPE_ACCOUNTS", "has an entry that is not acct_…");
+        }
+        let mode = mode(vars);
+        Self { secrets, tolerance, mode, accounts: (!accounts.is_empty()).then_some(accounts), api: api(vars, mode) }
+    }
+}
+
+fn signing_secrets(vars: &Vars, needed: Secrets) -> Vec<Secret> {
+    const KEY: &str = "STRIPE_WEBHOOK_SECRET";
+    if needed == Secrets::Required {
+        vars.require(KEY, "`stripe listen --print-secret` or the dashboard shows it (whsec_…)");
+    }
+    if vars.get(KEY).is_some_and(|value| value.contains(['\n', '\r'])) {
+        vars.mistake(KEY, "contains a line break");
+    }
+    let secrets = vars.list(KEY);
+    for (n, secret) in secrets.iter().enumerate() {
+        if !is_signing_secret(secret) {
+            vars.mistake(KEY, format!("entry {} is not whsec_… in one piece", n + 1));
+        }
+    }
+    secrets.into_iter().map(Secret::new).collect()
+}
+
+/// Whether `text` has the form of a signing secret.
+pub fn is_signing_secret(text: &str) -> bool {
+    let rest = text.strip_prefix("whsec_");
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && b != b','))
+}
+
+fn mode(vars: &Vars) -> Mode {
+    match vars.get("STRIPE_MODE").as_deref().map(str::trim) {
+        None | Some("any") => Mode::Any,
+        Some("test") => Mode::Test,
+        Some("live") => Mode::Live,
+        Some(_) => {
+            vars.mistake("STRIPE_MODE", "is none of test, live, any");
+            Mode::Any
+        }
+    }
+}
+
+fn api(vars: &Vars, mode: Mode) -> Option<Api> {
+    const KEY: &str = "STRIPE_SECRET_KEY";
+    let base = vars.get("STRIPE_API_BASE").map(|base| base.trim().trim_end_matches('/').to_owned());
+    if base.as_ref().is_some_and(|base| !["http://", "https://"].iter().any(|scheme| base.starts_with(scheme))) {
+        vars.mistake("STRIPE_API_BASE", "is not a URL such as https://api.stripe.com");
+    }
+    let key = vars.token(KEY)?;
+    let is = |mode: &str| ["sk_", "rk_"].iter().any(|kind| key.expose().starts_with(&format!("{kind}{mode}_")));
+    let (test, live) = (is("test"), is("live"));
+    match mode {
+        _ if !test && !live => vars.mistake(KEY, "is not sk_test_…, sk_live_…, rk_test_… or rk_live_…"),
+        Mode::Live if test => vars.mistake(KEY, "is a test key, but STRIPE_MODE is live"),
+        Mode::Test if live => vars.mistake(KEY, "is a live key, but STRIPE_MODE is test"),
+        _ => {}
+    }
+    Some(Api { key, base, livemode: live })
+}

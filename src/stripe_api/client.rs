@@ -1,0 +1,176 @@
+//! One request and its answer.
+
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+use stripe::{AccountId, RequestStrategy, StripeError};
+use stripe_client_core::{CustomizedStripeRequest, RequestBuilder, StripeClient, StripeMethod};
+
+use crate::config::Api;
+
+/// Attempts at one request; between them 1, 2 and 4 s.
+const ATTEMPTS: u32 = 4;
+/// One attempt may take this long.
+const ATTEMPT: Duration = Duration::from_secs(20);
+/// One request with all of its attempts may take this long.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Why Stripe's API could not be asked, or what it refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 401
+    #[error("Stripe does not accept STRIPE_SECRET_KEY: {0}")]
+    Key(String),
+    /// 403; a restricted key lacks the permission that is named.
+    #[error("STRIPE_SECRET_KEY lacks a permission: give the restricted key {needs} in Stripe's dashboard ({message})")]
+    Permission {
+        /// Such as `Webhook Endpoints: Write`.
+        needs: String,
+        /// Stripe's words.
+        message: String,
+    },
+    /// 404
+    #[error("Stripe knows no such object: {0}")]
+    NotFound(String),
+    /// Another answer that is not a success.
+    #[error("Stripe refuses ({status}): {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Stripe's words.
+        message: String,
+    },
+    /// No answer at all, or none that is Stripe's.
+    #[error("cannot ask Stripe's API at {base}: {why}")]
+    Unreachable {
+        /// Where it was sought.
+        base: String,
+        /// What happened.
+        why: String,
+    },
+    /// An answer of another shape.
+    #[error("Stripe's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Stripe's API, with one key.
+#[derive(Clone, Debug)]
+pub struct StripeApi {
+    client: stripe::Client,
+    base: String,
+}
+
+/// One request: what, with which parameters, and what a restricted key needs for it.
+pub(super) struct Ask<'a> {
+    /// Below `/v1`, such as `/events`.
+    pub path: String,
+    /// The permission's name in Stripe's dashboard.
+    pub needs: &'static str,
+    /// The connected account to act for.
+    pub account: Option<&'a str>,
+}
+
+impl StripeApi {
+    /// Whoever `api` says.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where the base is no URL.
+    pub fn new(api: &Api) -> Result<Self, Error> {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // An error means that the process has one already, which does as well.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let base = api.base.clone().unwrap_or_else(|| "https://api.stripe.com".to_owned());
+        let built = stripe::ClientBuilder::new(api.key.expose())
+            .url(format!("{base}/"))
+            .app_info("ringup", Some(env!("CARGO_PKG_VERSION").to_owned()), None)
+            .request_strategy(RequestStrategy::ExponentialBackoff(ATTEMPTS))
+            .timeout(ATTEMPT)
+            .build();
+        let client =
+            built.map_err(|error| Error::Unreachable { base: base.clone(), why: explain(&error).to_owned() })?;
+        Ok(Self { client, base })
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) async fn get(&self, ask: Ask<'_>, query: &impl Serialize) -> Result<Value, Error> {
+        let request = RequestBuilder::new(StripeMethod::Get, &ask.path[..]).query(query);
+        self.call(request, ask).await
+    }
+
+    pub(super) async fn post(&self, ask: Ask<'_>, form: &impl Serialize) -> Result<Value, Error> {
+        let request = RequestBuilder::new(StripeMethod::Post, &ask.path[..]).form(form);
+        self.call(request, ask).await
+    }
+
+    pub(super) async fn delete(&self, ask: Ask<'_>) -> Result<Value, Error> {
+        let request = RequestBuilder::new(StripeMethod::Delete, &ask.path[..]);
+        self.call(request, ask).await
+    }
+
+    async fn call(&self, request: RequestBuilder, ask: Ask<'_>) -> Result<Value, Error> {
+        let mut request = request.customize::<()>();
+        if let Some(account) = ask.account {
+            request = request.account_id(AccountId::from(account.to_owned()));
+        }
+        let keeping = Keeping { client: &self.client, bytes: Mutex::default() };
+        match tokio::time::timeout(DEADLINE, request.send(&keeping)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(self.understand(error, &ask)),
+            Err(_) => {
+                let why = format!("no answer within {} s", DEADLINE.as_secs());
+                return Err(Error::Unreachable { base: self.base.clone(), why });
+            }
+        }
+        let bytes = keeping.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        serde_json::from_slice(&bytes).map_err(|error| Error::Unreadable(error.to_string()))
+    }
+
+    fn understand(&self, error: StripeError, ask: &Ask<'_>) -> Error {
+        let StripeError::Stripe(told, status) = error else {
+            return Error::Unreachable { base: self.base.clone(), why: explain(&error).to_owned() };
+        };
+        let code = told.code.as_ref().map(|code| code.as_str().to_owned());
+        let message = told.message.clone().or(code).unwrap_or_else(|| "without a word why".to_owned());
+        match status {
+            401 => Error::Key(message),
+            403 => Error::Permission { needs: ask.needs.to_owned(), message },
+            404 => Error::NotFound(message),
+            status => Error::Refused { status, message },
+        }
+    }
+}
+
+/// What happened, without the crate's own preamble.
+fn explain(error: &StripeError) -> &str {
+    match error {
+        StripeError::ClientError(why) | StripeError::ConfigError(why) => why,
+        StripeError::JSONDeserialize(_) => "it answers an error that is not Stripe's",
+        StripeError::Timeout => "it did not answer in time",
+        StripeError::Stripe(..) => "it refuses",
+    }
+}
+
+/// Keeps the answer's bytes: the crate only hands out what it read from them.
+struct Keeping<'a> {
+    client: &'a stripe::Client,
+    bytes: Mutex<Bytes>,
+}
+
+impl StripeClient for Keeping<'_> {
+    type Err = StripeError;
+
+    async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, StripeError> {
+        let bytes = self.client.execute(request).await?;
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+        Ok(Bytes::from_static(b"null"))
+    }
+}

@@ -1,0 +1,264 @@
+//! The endpoint, registered and doctored through the real command line against a fake of Stripe's API.
+
+use crate::support::hooks::HookServer;
+use crate::support::postgres::TestDb;
+use crate::support::server::{OLD_SECRET, Receiver, SECRET, count};
+use crate::support::stripe::{FakeStripe, KEY};
+use ringup::orders::UNDERSTOOD;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use tokio::io::AsyncWriteExt;
+
+const URL: &str = "https://shop.example/webhooks/stripe";
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+struct Shell {
+    dir: tempfile::TempDir,
+    vars: Vec<(String, String)>,
+}
+
+impl Shell {
+    fn new(vars: &[(&str, &str)]) -> Self {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { dir: tempfile::tempdir().unwrap(), vars }
+    }
+
+    fn of(stripe: &FakeStripe) -> Self {
+        Self::new(&[("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &stripe.base())])
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    async fn run(&self, args: &[&str]) -> Said {
+        self.type_in(args, "").await
+    }
+
+    async fn type_in(&self, args: &[&str], input: &str) -> Said {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ringup"));
+        command.arg("endpoint").args(args).env_clear().envs(self.vars.clone()).current_dir(self.dir.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+fn endpoint(id: &str, more: &Value) -> Value {
+    let mut endpoint = json!({ "id": id, "object": "webhook_endpoint", "url": URL, "status": "enabled", "livemode": false,
+        "enabled_events": &UNDERSTOOD[..], "api_version": "2026-09-30.endive", "metadata": {}, "application": null });
+    endpoint.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    endpoint
+}
+
+#[actix_rt::test]
+async fn an_endpoint_is_created_once_and_its_secret_kept() {
+    let stripe = FakeStripe::start();
+    let shell = Shell::of(&stripe);
+    let file = shell.dir.path().join("secrets.env");
+    std::fs::write(&file, "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_before\n").unwrap();
+    let said = shell.run(&["create", "--url", URL, "--write-env", "secrets.env"]).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("signing secret: whsec_of_we_1\n"), "{}", said.out);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_of_we_1,whsec_before\n");
+    {
+        let state = stripe.state();
+        let created = &state.endpoints[0];
+        assert_eq!(created["enabled_events"], json!(&UNDERSTOOD[..]));
+        assert_eq!((&created["url"], &created["api_version"]), (&json!(URL), &json!("2026-09-30.endive")));
+        let asked = state.asked.last().unwrap();
+        assert_eq!(
+            asked.header("stripe-version"),
+            "2026-09-30.endive",
+            "events and what is fetched are rendered alike"
+        );
+        assert!(!asked.header("idempotency-key").is_empty());
+    }
+    let again = shell.run(&["create", "--url", "https://SHOP.example:443/webhooks/stripe"]).await;
+    assert!(again.code == 0 && again.out.starts_with("updated we_1 "), "{}{}", again.out, again.err);
+    assert_eq!(stripe.state().endpoints.len(), 1);
+    let connect = shell.run(&["create", "--url", URL, "--connect", "--events", "all"]).await;
+    assert!(connect.out.starts_with("created we_2 "), "{}", connect.out);
+    let connect = shell.run(&["create", "--url", URL, "--connect", "--events", "charge.refunded,refund.failed"]).await;
+    assert!(connect.out.starts_with("updated we_2 "), "{}", connect.out);
+    assert_eq!(stripe.state().endpoints[0]["enabled_events"], json!(["charge.refunded", "refund.failed"]));
+}
+
+#[actix_rt::test]
+async fn one_that_is_there_is_brought_up_to_date() {
+    let stripe = FakeStripe::start();
+    let shell = Shell::of(&stripe);
+    let old = endpoint("we_old", &json!({ "status": "disabled", "enabled_events": ["charge.succeeded"] }));
+    stripe.state().endpoints.push(old);
+    let said = shell.run(&["create", "--url", URL, "--write-env", "x.env"]).await;
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("nothing was written to x.env"), "{}", said.err);
+    assert!(!shell.dir.path().join("x.env").exists());
+    assert_eq!(stripe.state().endpoints, [endpoint("we_old", &json!({}))]);
+
+    let said = shell.run(&["create", "--url", URL, "--api-version", "2025-08-27.basil"]).await;
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("--api-version 2026-09-30.endive") && said.err.contains("delete we_old"), "{}", said.err);
+    let said = shell.run(&["update", "we_old", "--disable", "--events", "refund.failed"]).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let now = stripe.state().endpoints[0].clone();
+    assert_eq!((&now["status"], &now["enabled_events"]), (&json!("disabled"), &json!(["refund.failed"])));
+    assert_eq!(shell.run(&["delete", "we_old"]).await.code, 0);
+    assert_eq!(stripe.state().endpoints.len(), 0);
+    let gone = shell.run(&["delete", "we_old"]).await;
+    assert!(gone.code == 1 && gone.err.contains("No such webhook endpoint"), "{}", gone.err);
+}
+
+#[actix_rt::test]
+async fn every_page_is_read_and_a_busy_stripe_is_asked_again() {
+    let stripe = FakeStripe::start();
+    let url = |n: usize| json!({ "url": format!("https://shop{n}.example/webhooks/stripe") });
+    stripe.state().endpoints.extend((0..250).map(|n| endpoint(&format!("we_{n}"), &url(n))));
+    let shell = Shell::of(&stripe);
+    let said = shell.run(&["list", "--json"]).await;
+    let ids: Vec<Value> =
+        said.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!(ids, (0..250).map(|n| json!(format!("we_{n}"))).collect::<Vec<_>>());
+    stripe.state().asked.clear();
+    stripe.refuse_next(429, "Too many requests");
+    assert_eq!(shell.run(&["update", "we_7", "--disable"]).await.code, 0);
+    let state = stripe.state();
+    let keys: Vec<&str> = state.asked.iter().map(|asked| asked.header("idempotency-key")).collect();
+    assert_eq!(keys.len(), 2);
+    assert!(!keys[0].is_empty() && keys[0] == keys[1], "the second attempt is known as the same request: {keys:?}");
+}
+
+#[actix_rt::test]
+async fn what_is_missing_is_said_in_one_line() {
+    let stripe = FakeStripe::start();
+    let base = stripe.base();
+    let list = async |shell: Shell| {
+        let said = shell.run(&["list"]).await;
+        assert_eq!((said.code, &said.out[..], said.err.trim_end().lines().count()), (1, "", 1), "{}", said.err);
+        said.err
+    };
+    let no_key = list(Shell::new(&[("STRIPE_API_BASE", &base)])).await;
+    assert!(no_key.contains("STRIPE_SECRET_KEY is not set"), "{no_key}");
+    let wrong = list(Shell::new(&[("STRIPE_SECRET_KEY", "sk_test_canary"), ("STRIPE_API_BASE", &base)])).await;
+    assert!(wrong.contains("does not accept STRIPE_SECRET_KEY") && !wrong.contains("canary"), "{wrong}");
+    stripe.refuse_next(403, "The provided key does not have the required permissions. Having the 'rak_webhook_read' permission would allow this.");
+    let denied = list(Shell::of(&stripe)).await;
+    assert!(denied.contains("Webhook Endpoints: Read") && denied.contains("rak_webhook_read"), "{denied}");
+    stripe.state().script.push_back((403, "<html>".to_owned()));
+    let proxy = list(Shell::of(&stripe)).await;
+    assert!(proxy.contains(&base) && proxy.contains("not Stripe's"), "{proxy}");
+    stripe.state().script.push_back((200, r#"{"data": 5}"#.to_owned()));
+    assert!(list(Shell::of(&stripe)).await.contains("cannot be read"));
+
+    for (mode, key) in [("live", "sk_test_canary"), ("test", "rk_live_canary")] {
+        let said = Shell::new(&[("STRIPE_MODE", mode), ("STRIPE_SECRET_KEY", key)]).run(&["list"]).await;
+        assert_eq!(said.code, 1);
+        assert!(said.err.contains("STRIPE_SECRET_KEY") && !said.err.contains("canary"), "{}", said.err);
+    }
+    let url = Shell::of(&stripe).run(&["create", "--url", "shop.example"]).await;
+    assert!(url.code == 1 && url.err.contains("is not a URL"), "{}", url.err);
+    let events = Shell::of(&stripe).run(&["create", "--url", URL, "--events", "charge refunded"]).await;
+    assert!(events.code == 1 && events.err.contains("is no event type"), "{}", events.err);
+    assert_eq!(Shell::of(&stripe).run(&["list", "--unheard"]).await.code, 2);
+    assert_eq!(stripe.state().endpoints.len(), 0);
+}
+
+/// The checks that are not well, and the exit code.
+async fn ill(shell: &Shell, url: &str) -> (i32, Vec<String>) {
+    let said = shell.run(&["doctor", "--json", "--url", url]).await;
+    let told: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}{}", said.out, said.err));
+    assert_eq!(told["ok"] == true, said.code == 0);
+    let findings = told["findings"].as_array().unwrap().iter().filter(|finding| finding["ok"] == false);
+    (said.code, findings.map(|finding| finding["check"].as_str().unwrap().to_owned()).collect())
+}
+
+#[actix_rt::test]
+async fn the_doctor_finds_a_healthy_receiver_well() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let receiver = Receiver::start(&db);
+    let url = receiver.url("/webhooks/stripe");
+    stripe.state().endpoints.push(endpoint("we_1", &json!({ "url": url })));
+    let shell = Shell::of(&stripe).with("STRIPE_WEBHOOK_SECRET", &format!("{SECRET},{OLD_SECRET}"));
+    let said = shell.run(&["doctor"]).await;
+    assert_eq!(said.code, 0, "{}", said.out);
+    for check in
+        ["key", "clock", "url", "status", "events", "api_version", "livemode", "forgery", "server_clock", "secret"]
+    {
+        assert!(said.out.contains(&format!("ok   {check:12}")), "{check}: {}", said.out);
+    }
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE state = 'ignored'"), 2, "a probe a secret");
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders"), 0);
+}
+
+#[actix_rt::test]
+async fn the_doctor_finds_each_illness() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let receiver = Receiver::start(&db);
+    let url = receiver.url("/webhooks/stripe");
+    let with_secret = |secret: &str| Shell::of(&stripe).with("STRIPE_WEBHOOK_SECRET", secret);
+    let set = |more: &Value| {
+        let mut all = json!({ "url": url });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        stripe.state().endpoints = vec![endpoint("we_1", &all)];
+    };
+    let cases = [
+        (json!({ "status": "disabled" }), "status"),
+        (json!({ "enabled_events": ["charge.succeeded"] }), "events"),
+        (json!({ "api_version": null }), "api_version"),
+        (json!({ "livemode": true }), "livemode"),
+        (json!({ "url": URL }), "url"),
+    ];
+    for (more, check) in cases {
+        set(&more);
+        assert_eq!(ill(&with_secret(SECRET), &url).await, (1, vec![check.to_owned()]), "{more}");
+    }
+    set(&json!({}));
+    assert_eq!(ill(&with_secret("whsec_of_another"), &url).await.1, ["secret"]);
+    assert_eq!(ill(&Shell::of(&stripe), &url).await.1, ["secret"]);
+    assert_eq!(ill(&Shell::new(&[("STRIPE_WEBHOOK_SECRET", SECRET)]), &url).await.1, ["key"]);
+    assert_eq!(ill(&with_secret(SECRET), &receiver.url("/elsewhere")).await.1, ["url", "forgery", "secret"]);
+    let credulous = HookServer::start([]).await;
+    let found = ill(&with_secret(SECRET), &credulous.url("/webhooks/stripe")).await.1;
+    assert_eq!(found, ["url", "forgery", "server_clock"], "whoever answers anything with 200 is no receiver");
+    drop(receiver);
+    assert_eq!(ill(&with_secret(SECRET), &url).await.1, ["forgery"]);
+}
+
+#[actix_rt::test]
+async fn a_roll_adds_the_new_secret_and_says_when_the_old_one_can_go() {
+    let db = TestDb::new();
+    let receiver = Receiver::start(&db);
+    let both = format!("{SECRET},{OLD_SECRET}");
+    let shell = Shell::new(&[("STRIPE_WEBHOOK_SECRET", OLD_SECRET)]);
+    let env = shell.dir.path().join("s.env");
+    std::fs::write(&env, format!("STRIPE_WEBHOOK_SECRET={OLD_SECRET}\n")).unwrap();
+    let roll = ["roll-secret", "--write-env", "s.env"];
+    for odd in ["", "sk_test_1\n", "whsec_a b\n", "whsec_a,whsec_b\n", &format!("{OLD_SECRET}\n")] {
+        assert_eq!(shell.type_in(&roll, odd).await.code, 1, "{odd:?}");
+    }
+    let said = shell.type_in(&roll, &format!("{SECRET}\n")).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(!said.out.contains(SECRET) && !said.err.contains(SECRET));
+    assert_eq!(std::fs::read_to_string(&env).unwrap(), format!("STRIPE_WEBHOOK_SECRET={both}\n"));
+
+    let metrics = receiver.url("/metrics");
+    let check = ["roll-secret", "--check", "--metrics", &metrics];
+    assert_eq!(shell.run(&check).await.code, 0, "there is no old one yet");
+    let shell = Shell::new(&[("STRIPE_WEBHOOK_SECRET", &both)]);
+    let said = shell.run(&check).await;
+    assert!(said.code == 1 && said.out.contains("no newer secret was used"), "{}", said.out);
+    receiver.deliver(br#"{"id":"evt_1","type":"ping"}"#).await;
+    let said = shell.run(&check).await;
+    assert!(said.code == 1 && said.out.contains("24 hours later"), "{}{}", said.out, said.err);
+    let nobody = shell.run(&["roll-secret", "--check", "--metrics", &receiver.url("/healthz")]).await;
+    assert!(nobody.code == 1 && nobody.err.contains("--metrics"), "{}", nobody.err);
+}

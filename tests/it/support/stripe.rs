@@ -1,0 +1,207 @@
+//! A fake of Stripe's API on loopback that speaks its HTTP: keys, pages, errors, idempotency.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
+
+pub const KEY: &str = "sk_test_of_the_fake";
+
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    /// The query's, or the form's.
+    pub params: Vec<(String, String)>,
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..])
+    }
+
+    /// `name[0]`, `name[1]`, …
+    fn list(&self, name: &str) -> Vec<&str> {
+        let start = format!("{name}[");
+        self.params.iter().filter(|(known, _)| known.starts_with(&start)).map(|(_, value)| &value[..]).collect()
+    }
+}
+
+#[derive(Default)]
+pub struct State {
+    /// Webhook endpoints, the newest first, as Stripe lists them.
+    pub endpoints: Vec<Value>,
+    /// All that was asked.
+    pub asked: Vec<Asked>,
+    /// What the next requests are answered with instead.
+    pub script: VecDeque<(u16, String)>,
+    /// Answers by their idempotency key.
+    answered: BTreeMap<String, Value>,
+}
+
+pub struct FakeStripe {
+    port: u16,
+    server: ServerHandle,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeStripe {
+    pub fn start() -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let (shared, (started, running)) = (Arc::clone(&state), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            actix_rt::System::new().block_on(async move {
+                let app =
+                    move || App::new().app_data(web::Data::from(Arc::clone(&shared))).default_service(web::to(answer));
+                let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+                let port = server.addrs()[0].port();
+                let server = server.run();
+                started.send((port, server.handle())).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let (port, server) = running.recv().unwrap();
+        Self { port, server, state }
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error as Stripe tells it.
+    pub fn refuse_next(&self, status: u16, message: &str) {
+        let body = json!({ "error": { "message": message, "type": "invalid_request_error" } });
+        self.state().script.push_back((status, body.to_string()));
+    }
+}
+
+impl Drop for FakeStripe {
+    fn drop(&mut self) {
+        let server = self.server.clone();
+        std::thread::scope(|scope| {
+            drop(scope.spawn(|| actix_rt::System::new().block_on(async move { server.stop(false).await })).join());
+        });
+    }
+}
+
+async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<State>>) -> HttpResponse {
+    let text = if body.is_empty() { request.query_string().as_bytes() } else { &body[..] };
+    let headers = request.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let asked = Asked {
+        method: request.method().to_string(),
+        path: request.path().to_owned(),
+        params: url::form_urlencoded::parse(text).into_owned().collect(),
+        headers: headers.collect(),
+    };
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.asked.push(asked.clone());
+    let reply = |status: u16, body: String| {
+        HttpResponse::build(StatusCode::from_u16(status).unwrap()).content_type("application/json").body(body)
+    };
+    if let Some((status, body)) = state.script.pop_front() {
+        return reply(status, body);
+    }
+    match state.answer(&asked) {
+        Ok(value) => reply(200, value.to_string()),
+        Err((status, message)) => {
+            reply(status, json!({ "error": { "message": message, "type": "invalid_request_error" } }).to_string())
+        }
+    }
+}
+
+impl State {
+    fn answer(&mut self, asked: &Asked) -> Result<Value, (u16, String)> {
+        if asked.header("authorization") != format!("Bearer {KEY}") {
+            return Err((401, "Invalid API Key provided: sk_test_****".to_owned()));
+        }
+        let key = asked.header("idempotency-key").to_owned();
+        if asked.method == "POST"
+            && let Some(known) = self.answered.get(&key)
+        {
+            return Ok(known.clone());
+        }
+        let id = asked.path.strip_prefix("/v1/webhook_endpoints").map(|rest| rest.trim_start_matches('/'));
+        let answer = match (&asked.method[..], id) {
+            ("GET", Some("")) => page(&self.endpoints, asked)?,
+            ("POST", Some("")) => self.create(asked),
+            ("POST", Some(id)) => self.update(id, asked)?,
+            ("DELETE", Some(id)) => {
+                let n = self.find(id)?;
+                self.endpoints.remove(n);
+                json!({ "id": id, "object": "webhook_endpoint", "deleted": true })
+            }
+            _ => return Err((404, format!("Unrecognized request URL ({}: {})", asked.method, asked.path))),
+        };
+        if asked.method == "POST" {
+            self.answered.insert(key, answer.clone());
+        }
+        Ok(answer)
+    }
+
+    fn find(&self, id: &str) -> Result<usize, (u16, String)> {
+        let found = self.endpoints.iter().position(|endpoint| endpoint["id"] == id);
+        found.ok_or((404, format!("No such webhook endpoint: '{id}'")))
+    }
+
+    fn create(&mut self, asked: &Asked) -> Value {
+        let n = self.endpoints.len() + 1;
+        let connect = asked.param("connect") == Some("true");
+        let metadata: BTreeMap<_, _> = asked
+            .params
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("metadata[")?.trim_end_matches(']'), value)))
+            .collect();
+        let endpoint = json!({
+            "id": format!("we_{n}"), "object": "webhook_endpoint", "url": asked.param("url"), "status": "enabled",
+            "enabled_events": asked.list("enabled_events"), "api_version": asked.param("api_version"), "livemode": false,
+            "application": connect.then_some("ca_1"), "metadata": metadata, "created": 1_790_000_000, "description": null,
+        });
+        self.endpoints.insert(0, endpoint.clone());
+        let mut told = endpoint;
+        told["secret"] = json!(format!("whsec_of_we_{n}"));
+        told
+    }
+
+    fn update(&mut self, id: &str, asked: &Asked) -> Result<Value, (u16, String)> {
+        let n = self.find(id)?;
+        let endpoint = &mut self.endpoints[n];
+        if let Some(url) = asked.param("url") {
+            endpoint["url"] = json!(url);
+        }
+        let events = asked.list("enabled_events");
+        if !events.is_empty() {
+            endpoint["enabled_events"] = json!(events);
+        }
+        if let Some(disabled) = asked.param("disabled") {
+            endpoint["status"] = json!(if disabled == "true" { "disabled" } else { "enabled" });
+        }
+        Ok(endpoint.clone())
+    }
+}
+
+/// A page as Stripe cuts it: the newest first, at most 100.
+fn page(all: &[Value], asked: &Asked) -> Result<Value, (u16, String)> {
+    let limit: usize = asked.param("limit").map_or(10, |limit| limit.parse().unwrap());
+    if !(1..=100).contains(&limit) {
+        return Err((400, "This value must be between 1 and 100".to_owned()));
+    }
+    let start = match asked.param("starting_after") {
+        None => 0,
+        Some(id) => 1 + all.iter().position(|one| one["id"] == id).ok_or((400, format!("No such object: '{id}'")))?,
+    };
+    let data: Vec<&Value> = all[start..].iter().take(limit).collect();
+    Ok(json!({ "object": "list", "url": asked.path, "has_more": start + data.len() < all.len(), "data": data }))
+}
