@@ -8,6 +8,8 @@ use std::io::Write;
 /// Starts logging. A second call changes nothing.
 pub fn start(logging: &Logging) {
     let mut builder = Builder::new();
+    // async-stripe tells each request and each failure, which whoever asked tells as well; RUST_LOG=stripe=debug shows it.
+    builder.filter_module("stripe", log::LevelFilter::Off);
     builder.parse_filters(&logging.filter);
     if logging.json {
         builder.format(|out, record| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
@@ -40,6 +41,9 @@ pub struct Args {
     /// Posts each event this many times more
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub duplicate: u32,
+    /// Posts at most so many events a second; without it each follows the answer to the one before
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: Option<u32>,
     /// The directory of the `ringup dev` to post to
     #[arg(long, default_value = ".ringup")]
     pub dir: PathBuf,
@@ -75,7 +79,7 @@ pub fn run(args: &Args, given: &BTreeMap<String, String>, out: &mut impl Write) 
     if args.shuffle {
         events.shuffle(&mut rng);
     }
-    let accepted = super::block_on(post(&probe, &events, out))?;
+    let accepted = super::block_on(post(&probe, &events, args.rate, out))?;
     conclude(&target, &streams, out)?;
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -91,11 +95,15 @@ fn play(args: &Args, rng: &mut StdRng) -> Result<Vec<Stream>> {
 }
 
 /// Whether all answers were 2xx. A receiver that can't be reached ends it.
-async fn post(probe: &Probe, events: &[&Event], out: &mut impl Write) -> Result<bool> {
+async fn post(probe: &Probe, events: &[&Event], rate: Option<u32>, out: &mut impl Write) -> Result<bool> {
     let width = events.iter().map(|event| event.kind.len()).max().unwrap_or(0);
     let mut accepted = true;
     let mut refused = false;
+    let mut pace = rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
     for event in events {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
         let answer = probe.post(event.body.as_bytes(), Utc::now().timestamp()).await?;
         accepted &= answer.accepted();
         refused |= answer.status == 400 && answer.body.contains("invalid_signature");

@@ -30,7 +30,7 @@ pub struct Stream {
     pub events: Vec<Event>,
 }
 
-const LIST: [Scenario; 9] = [
+const LIST: [Scenario; 10] = [
     Scenario { name: "checkout", about: "a card checkout, paid at once" },
     Scenario { name: "checkout-async", about: "a SEPA checkout: completed unpaid, the money comes later" },
     Scenario { name: "payment-failed", about: "a declined card; nobody tries again" },
@@ -39,6 +39,7 @@ const LIST: [Scenario; 9] = [
     Scenario { name: "refund-failed", about: "a checkout, then a refund that the bank sends back" },
     Scenario { name: "dispute-won", about: "a checkout, disputed, decided for the shop" },
     Scenario { name: "dispute-lost", about: "a checkout, disputed, decided against the shop" },
+    Scenario { name: "fraud-warning", about: "a checkout, then the card's issuer warns of fraud" },
     Scenario { name: "expired", about: "a checkout that nobody completes" },
 ];
 
@@ -60,6 +61,7 @@ pub fn play(name: &str, rng: &mut impl Rng, now: i64) -> Option<Stream> {
         "refund-failed" => story.refund(|total| total, true),
         "dispute-won" => story.dispute("won"),
         "dispute-lost" => story.dispute("lost"),
+        "fraud-warning" => story.fraud_warning(),
         "expired" => story.expired(),
         _ => return None,
     }
@@ -191,6 +193,13 @@ impl<'a, R: Rng> Story<'a, R> {
             self.tell("charge.dispute.funds_reinstated", &self.purchase.dispute(&id, created, state.clone()));
         }
         self.tell("charge.dispute.closed", &self.purchase.dispute(&id, created, state));
+    }
+
+    fn fraud_warning(&mut self) {
+        self.checkout();
+        let id = self.purchase.id(self.rng, "issfr");
+        let created = self.wait(10);
+        self.tell("radar.early_fraud_warning.created", &self.purchase.fraud_warning(&id, created));
     }
 
     fn expired(&mut self) {

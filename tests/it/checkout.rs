@@ -1,7 +1,7 @@
 //! One checkout, from the signed event to the mail, in every order of delivery.
 
 use crate::support::postgres::TestDb;
-use crate::support::server::{Receiver, count, texts};
+use crate::support::server::{Receiver, SECRET, count, texts};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use ringup::dev::scenarios::{self, Stream};
@@ -85,6 +85,7 @@ async fn every_scenario_ends_as_its_name_says() {
         ("refund-failed", "paid"),
         ("dispute-won", "paid"),
         ("dispute-lost", "lost"),
+        ("fraud-warning", "review"),
         ("expired", "expired"),
     ];
     for (seed, (name, status)) in expected.into_iter().enumerate() {
@@ -95,4 +96,28 @@ async fn every_scenario_ends_as_its_name_says() {
         assert_eq!(receiver.order(&stream.reference).await["status"], status, "{name}");
     }
     assert_eq!(expected.len(), scenarios::list().len());
+}
+
+#[actix_rt::test]
+async fn the_trigger_command_plays_many_at_a_pace() {
+    let db = TestDb::new();
+    let receiver = Receiver::start(&db);
+    let dir = tempfile::tempdir().unwrap();
+    let started = std::time::Instant::now();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_ringup"))
+        .args(["trigger", "fraud-warning", "--count", "2", "--duplicate", "1", "--shuffle", "--rate", "100"])
+        .args(["--to", &receiver.url("/webhooks/stripe"), "--secret", SECRET])
+        .env_clear()
+        .current_dir(dir.path())
+        .output()
+        .await
+        .unwrap();
+    let took = started.elapsed();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let told = |what: &str| said.matches(&format!("200  {{\"status\":\"{what}\"}}")).count();
+    assert_eq!((told("accepted"), told("duplicate")), (10, 10), "{said}");
+    assert!(took >= std::time::Duration::from_millis(190), "20 events at 100 a second: {took:?}");
+    receiver.settle_all(&db).await;
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders WHERE status = 'review' AND merged_into IS NULL"), 2);
 }

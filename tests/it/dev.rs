@@ -208,7 +208,11 @@ fn every_stream_is_whole() {
                 assert_eq!((&body["id"], &body["type"]), (&Value::from(&*event.id), &Value::from(&*event.kind)));
                 assert!(ids.insert((scenario.name, event.id.clone())), "{} comes twice", event.id);
                 assert!(body["created"].as_i64().unwrap() <= NOW && object["created"].as_i64().unwrap() <= NOW);
-                assert_eq!(object["currency"], stream.purchase.currency);
+                if object["object"] == "radar.early_fraud_warning" {
+                    assert_eq!(object["currency"], Value::Null, "a warning moves no money");
+                } else {
+                    assert_eq!(object["currency"], stream.purchase.currency);
+                }
                 assert_eq!(body["livemode"], false);
                 assert!(event.body.starts_with("{\n  \"id\": \"evt_"), "as Stripe writes it");
                 let intent =

@@ -190,6 +190,15 @@ impl Purchase {
         dispute
     }
 
+    /// The issuer's word that the cardholder did not make the payment.
+    pub fn fraud_warning(&self, id: &str, created: i64) -> Value {
+        json!({
+            "id": id, "object": "radar.early_fraud_warning", "actionable": true, "charge": self.charge,
+            "created": created, "fraud_type": "made_with_lost_card", "livemode": false,
+            "payment_intent": self.payment_intent,
+        })
+    }
+
     /// How money moved for a dispute: withdrawn (negative) or given back.
     pub fn dispute_transaction(&self, rng: &mut impl Rng, dispute: &str, amount: i64, created: i64) -> Value {
         json!({
