@@ -11,7 +11,7 @@ use super::probe::Probe;
 use super::scenarios::{self, Stream};
 
 /// How often each scenario happens, in a shop whose every story should be seen within some minutes.
-const ODDS: [(&str, u32); 10] = [
+const ODDS: [(&str, u32); 11] = [
     ("checkout", 12),
     ("checkout-async", 2),
     ("payment-failed", 2),
@@ -21,6 +21,7 @@ const ODDS: [(&str, u32); 10] = [
     ("dispute-won", 1),
     ("dispute-lost", 1),
     ("fraud-warning", 1),
+    ("subscription", 2),
     ("expired", 1),
 ];
 

@@ -3,6 +3,7 @@
 //! The fields that a purchase does not vary stand in `sample/objects/*.json`, named as in Stripe's published samples.
 
 mod catalogue;
+mod invoices;
 mod objects;
 
 use rand::{Rng, RngExt};

@@ -30,7 +30,7 @@ pub struct Stream {
     pub events: Vec<Event>,
 }
 
-const LIST: [Scenario; 10] = [
+const LIST: [Scenario; 11] = [
     Scenario { name: "checkout", about: "a card checkout, paid at once" },
     Scenario { name: "checkout-async", about: "a SEPA checkout: completed unpaid, the money comes later" },
     Scenario { name: "payment-failed", about: "a declined card; nobody tries again" },
@@ -40,6 +40,7 @@ const LIST: [Scenario; 10] = [
     Scenario { name: "dispute-won", about: "a checkout, disputed, decided for the shop" },
     Scenario { name: "dispute-lost", about: "a checkout, disputed, decided against the shop" },
     Scenario { name: "fraud-warning", about: "a checkout, then the card's issuer warns of fraud" },
+    Scenario { name: "subscription", about: "a subscription's renewal: the month's invoice, paid by card" },
     Scenario { name: "expired", about: "a checkout that nobody completes" },
 ];
 
@@ -62,6 +63,7 @@ pub fn play(name: &str, rng: &mut impl Rng, now: i64) -> Option<Stream> {
         "dispute-won" => story.dispute("won"),
         "dispute-lost" => story.dispute("lost"),
         "fraud-warning" => story.fraud_warning(),
+        "subscription" => story.subscription(),
         "expired" => story.expired(),
         _ => return None,
     }
@@ -200,6 +202,21 @@ impl<'a, R: Rng> Story<'a, R> {
         let id = self.purchase.id(self.rng, "issfr");
         let created = self.wait(10);
         self.tell("radar.early_fraud_warning.created", &self.purchase.fraud_warning(&id, created));
+    }
+
+    fn subscription(&mut self) {
+        let drafted = self.wait(10);
+        self.tell("invoice.created", &self.purchase.renewal_invoice(drafted, json!({})));
+        let paying = self.wait(10);
+        let open = json!({"status": "open", "number": "CS-0042"});
+        self.tell("invoice.finalized", &self.purchase.renewal_invoice(drafted, open));
+        self.tell("payment_intent.created", &self.purchase.payment_intent(paying));
+        self.wait(2);
+        let charge = self.purchase.succeeded_charge(self.rng, self.clock);
+        self.tell("charge.succeeded", &charge);
+        self.tell("payment_intent.succeeded", &self.purchase.succeeded_payment_intent(paying));
+        self.tell("invoice_payment.paid", &self.purchase.invoice_payment(paying));
+        self.tell("invoice.paid", &self.purchase.paid_invoice(drafted));
     }
 
     fn expired(&mut self) {

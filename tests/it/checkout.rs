@@ -86,6 +86,7 @@ async fn every_scenario_ends_as_its_name_says() {
         ("dispute-won", "paid"),
         ("dispute-lost", "lost"),
         ("fraud-warning", "review"),
+        ("subscription", "paid"),
         ("expired", "expired"),
     ];
     for (seed, (name, status)) in expected.into_iter().enumerate() {
@@ -93,7 +94,9 @@ async fn every_scenario_ends_as_its_name_says() {
         for event in stream.events.iter().rev() {
             assert_eq!(receiver.deliver(event.body.as_bytes()).await.status, 200);
         }
-        assert_eq!(receiver.order(&stream.reference).await["status"], status, "{name}");
+        let order = receiver.order(&stream.reference).await;
+        assert_eq!(order["status"], status, "{name}");
+        assert_eq!(order["renewal"], name == "subscription", "{name}");
     }
     assert_eq!(expected.len(), scenarios::list().len());
 }

@@ -9,14 +9,14 @@ use super::{Method, Purchase};
 const DAY: i64 = 86_400;
 
 /// A template with `fields` over it.
-fn fill(template: &str, fields: Value) -> Value {
+pub(super) fn fill(template: &str, fields: Value) -> Value {
     let mut object = serde_json::from_str(template).unwrap_or_default();
     lay(&mut object, fields);
     object
 }
 
 /// Lays `fields` over `object`: objects are merged, all else is replaced.
-fn lay(object: &mut Value, fields: Value) {
+pub(super) fn lay(object: &mut Value, fields: Value) {
     match (object, fields) {
         (Value::Object(old), Value::Object(new)) => {
             for (name, value) in new {
