@@ -5,7 +5,7 @@
 //! event or an order. Two `dev`s never share a home. The environment is read by `config` alone: what this room
 //! needs of it comes as parameters.
 //!
-//! It does not serve: `cli::dev` puts the receiver on top. It has no part in production.
+//! It does not serve: `cli::dev` puts the receiver on top. The receiver runs no part of it; the endpoint's doctor looks through its probe.
 
 pub mod demo;
 pub mod home;

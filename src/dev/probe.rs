@@ -1,6 +1,5 @@
-//! Posts events as Stripe does: signed, over HTTP, from outside the receiver.
+//! Posts events as Stripe does: signed, over HTTP, from outside the receiver; and looks at who answers there.
 
-use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -74,11 +73,7 @@ impl Probe {
 }
 
 fn client() -> Result<reqwest::Client> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // An error means that the process has one already, which does as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    crate::tls::use_ring();
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(Duration::from_secs(5))

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -50,11 +50,7 @@ pub(super) struct Client {
 impl Client {
     /// A client whose every exchange ends by `deadline`.
     pub fn new(allow_private: bool, deadline: Duration, lookup: Arc<dyn Lookup>) -> anyhow::Result<Self> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that the process has one already, which does as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        crate::tls::use_ring();
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("ringup/", env!("CARGO_PKG_VERSION")))

@@ -1,6 +1,6 @@
 //! One request and its answer.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,11 +79,7 @@ impl StripeApi {
     /// # Errors
     /// [`Error::Unreachable`] where the base is no URL.
     pub fn new(api: &Api) -> Result<Self, Error> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that the process has one already, which does as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        crate::tls::use_ring();
         let base = api.base.clone().unwrap_or_else(|| "https://api.stripe.com".to_owned());
         let built = stripe::ClientBuilder::new(api.key.expose())
             .url(format!("{base}/"))
