@@ -1,7 +1,7 @@
 //! `ringup orders list|show|release|rebuild`
 
 use super::table::{Table, moment};
-use crate::config::Config;
+use crate::config::{Config, mode_name};
 use crate::inbox::NewEvent;
 use crate::intake::{Answer, Budget, Intake, Rules, Submission};
 use crate::money::Money;
@@ -126,7 +126,7 @@ fn print_list(orders: &[OrderRow], json: bool) {
             &order.status,
             &money(order, order.amount_paid),
             &money(order, order.amount_refunded),
-            if order.livemode { "live" } else { "test" },
+            mode_name(order.livemode),
             &moment(order.updated_at),
             &order.review_reasons.join(" "),
         ]);
@@ -147,7 +147,7 @@ fn show(conn: &mut PgConnection, config: &Config, which: &Which, json: bool) -> 
         println!("{:#}", json!({ "order": row, "events": steps, "messages": messages }));
         return Ok(());
     }
-    println!("order {}  {}  ({})", row.reference, row.status, if row.livemode { "live" } else { "test" });
+    println!("order {}  {}  ({})", row.reference, row.status, mode_name(row.livemode));
     println!("  paid {}, refunded {}", money(&row, row.amount_paid), money(&row, row.amount_refunded));
     if !row.review_reasons.is_empty() {
         let next = format!("ringup orders release {}", row.reference);

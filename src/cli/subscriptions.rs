@@ -127,8 +127,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn check(url: &str, allow_private: bool) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot look it up")?;
-    runtime.block_on(destinations::check_target(url, allow_private)).context("the url is refused")
+    super::block_on(async { destinations::check_target(url, allow_private).await.context("the url is refused") })
 }
 
 fn wish(conn: &mut PgConnection, id: &str, state: Wish) -> anyhow::Result<()> {

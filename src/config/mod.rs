@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use mail::Mail;
 pub use smtp::SmtpTarget;
-pub use stripe::{Api, Mode, Stripe, is_signing_secret};
+pub use stripe::{Api, Mode, Stripe, is_signing_secret, mode_name};
 pub use vars::{Mistakes, Secret, Vars};
 
 /// Every variable, in the order of `.env.example`.

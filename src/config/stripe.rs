@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::vars::{Mistakes, Secret, Vars};
 use super::{KNOWN, environment};
 
-/// What concerns Stripe's events.
+/// What concerns Stripe.
 #[derive(Clone, Debug)]
 pub struct Stripe {
     /// Signing secrets, the newest first.
@@ -75,6 +75,11 @@ impl Stripe {
         let mode = mode(vars);
         Self { secrets, tolerance, mode, accounts: (!accounts.is_empty()).then_some(accounts), api: api(vars, mode) }
     }
+}
+
+/// What people call real money and tests.
+pub fn mode_name(livemode: bool) -> &'static str {
+    if livemode { "live" } else { "test" }
 }
 
 fn signing_secrets(vars: &Vars, needed: Secrets) -> Vec<Secret> {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::API_VERSION;
 use super::endpoints::Endpoint;
+use crate::config::mode_name;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,12 +119,11 @@ fn version(endpoint: &Endpoint) -> Finding {
 }
 
 fn mode(endpoint: &Endpoint, needed: Needed<'_>) -> Finding {
-    let name = |livemode: bool| if livemode { "live" } else { "test" };
-    let found = format!("{} is for {} events", endpoint.id, name(endpoint.livemode));
+    let found = format!("{} is for {} events", endpoint.id, mode_name(endpoint.livemode));
     if endpoint.livemode == needed.livemode {
         return Finding::well("livemode", found);
     }
-    Finding::ill("livemode", found, format!("the key is a {} key: use the other mode's", name(needed.livemode)))
+    Finding::ill("livemode", found, format!("the key is a {} key: use the other mode's", mode_name(needed.livemode)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `ringup endpoint doctor`: is the connection to Stripe as it must be, seen from outside.
 
-use crate::config::Stripe;
+use crate::config::{Stripe, mode_name};
 use crate::dev::probe::{Answer, Probe, clock_of};
 use crate::orders::UNDERSTOOD;
 use crate::stripe_api::doctor::{Finding, Needed, compare};
@@ -60,11 +60,8 @@ async fn registered(args: &Args, stripe: &Stripe) -> (Vec<Finding>, Option<Strin
         Ok(endpoints) => endpoints,
         Err(error) => return (vec![Finding::ill("key", error.to_string(), "see what Stripe says there")], url),
     };
-    let livemode = stripe.api.as_ref().is_some_and(|api| api.livemode);
-    let mut findings = vec![Finding::well(
-        "key",
-        format!("Stripe accepts it; it is a {} key", if livemode { "live" } else { "test" }),
-    )];
+    let livemode = is_live(stripe);
+    let mut findings = vec![Finding::well("key", format!("Stripe accepts it; it is a {} key", mode_name(livemode)))];
     findings.push(clock("clock", "Stripe's", clock_of(api.base()).await, stripe.tolerance));
     let url = url.or_else(|| if let [only] = &endpoints[..] { Some(only.url.clone()) } else { None });
     if let Some(url) = &url {
@@ -76,10 +73,15 @@ async fn registered(args: &Args, stripe: &Stripe) -> (Vec<Finding>, Option<Strin
     (findings, url)
 }
 
+/// The key reaches real money.
+fn is_live(stripe: &Stripe) -> bool {
+    stripe.api.as_ref().is_some_and(|api| api.livemode)
+}
+
 /// What the receiver answers to what Stripe sends, and to what a forger would.
 async fn probe(url: &str, stripe: &Stripe) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let livemode = stripe.api.as_ref().is_some_and(|api| api.livemode);
+    let livemode = is_live(stripe);
     if livemode && !url.starts_with("https://") {
         findings.push(Finding::ill("url", format!("{url} is not https"), "Stripe posts live events to https alone"));
     }

@@ -5,7 +5,7 @@ mod env_file;
 mod roll;
 
 use super::table::Table;
-use crate::config::Stripe;
+use crate::config::{Stripe, mode_name};
 use crate::orders::UNDERSTOOD;
 use crate::stripe_api::endpoints::{Change, Endpoint, Registered, Wanted};
 use crate::stripe_api::{API_VERSION, StripeApi};
@@ -129,12 +129,14 @@ fn types(events: &str) -> anyhow::Result<Vec<String>> {
     }
 }
 
+fn count(events: &[String]) -> String {
+    if events == ["*"] { "all".to_owned() } else { events.len().to_string() }
+}
+
 fn tell(registered: &Registered, write_env: Option<&std::path::Path>) -> anyhow::Result<()> {
     let about = |endpoint: &Endpoint| {
-        let mode = if endpoint.livemode { "live" } else { "test" };
+        let (mode, count) = (mode_name(endpoint.livemode), count(&endpoint.enabled_events));
         let version = endpoint.api_version.as_deref().unwrap_or("the account's default");
-        let count =
-            if endpoint.enabled_events == ["*"] { "all".to_owned() } else { endpoint.enabled_events.len().to_string() };
         format!("{} for {}: {count} event types, API version {version}, {mode}", endpoint.id, endpoint.url)
     };
     match registered {
@@ -175,9 +177,7 @@ fn print(endpoints: &[Endpoint], json: bool) -> anyhow::Result<()> {
     }
     let mut table = Table::new(&["ID", "STATUS", "MODE", "OF", "API VERSION", "EVENTS", "URL"]);
     for endpoint in endpoints {
-        let all = endpoint.enabled_events == ["*"];
-        let count = if all { "all".to_owned() } else { endpoint.enabled_events.len().to_string() };
-        let mode = if endpoint.livemode { "live" } else { "test" };
+        let (mode, count) = (mode_name(endpoint.livemode), count(&endpoint.enabled_events));
         let of = if endpoint.is_connect() { "connect" } else { "own" };
         let version = endpoint.api_version.as_deref().unwrap_or_default();
         table.row(&[&endpoint.id, &endpoint.status, mode, of, version, &count, &endpoint.url]);

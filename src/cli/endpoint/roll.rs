@@ -1,12 +1,13 @@
 //! `ringup endpoint roll-secret`: from one signing secret to the next without a lost event.
 
 use super::env_file;
+use crate::cli::table::moment;
 use crate::config::{Stripe, is_signing_secret};
 use crate::dev::probe::fetch;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,7 +58,6 @@ fn new_secret() -> anyhow::Result<String> {
         eprintln!(
             "Roll the secret in Stripe's dashboard, let the old one live on for 24 hours, and paste the new one (whsec_…):"
         );
-        std::io::stderr().flush()?;
     }
     let mut line = String::new();
     input.lock().read_line(&mut line)?;
@@ -96,7 +96,7 @@ struct Use {
 
 impl Use {
     fn read(metrics: &str) -> Option<Self> {
-        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok().map(seconds);
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<i64>().ok();
         let started = metrics.lines().find(|line| line.starts_with("ringup_start_time_seconds "))?;
         let position = |line: &str| line.split("position=\"").nth(1)?.split('"').next()?.parse().ok();
         let used = metrics.lines().filter(|line| line.starts_with("ringup_signing_secret_last_used_seconds{"));
@@ -125,13 +125,8 @@ impl Use {
     }
 }
 
-#[allow(clippy::cast_possible_truncation)]
-fn seconds(value: f64) -> i64 {
-    value as i64
-}
-
 fn day(at: i64) -> String {
-    DateTime::from_timestamp(at, 0).map_or_else(|| at.to_string(), super::super::table::moment)
+    DateTime::from_timestamp(at, 0).map_or_else(|| at.to_string(), moment)
 }
 
 #[cfg(test)]
