@@ -46,21 +46,15 @@ pub struct Needed<'a> {
 /// What there is to say of all endpoints that Stripe has.
 pub fn compare(endpoints: &[Endpoint], needed: Needed<'_>) -> Vec<Finding> {
     let here: Vec<&Endpoint> = endpoints.iter().filter(|endpoint| endpoint.is_at(needed.url)).collect();
-    let create = format!("ringup endpoint create --url {}", needed.url);
     if here.is_empty() {
         let elsewhere: Vec<&str> = endpoints.iter().map(|endpoint| &endpoint.url[..]).collect();
         let found = if elsewhere.is_empty() { "none at all".to_owned() } else { elsewhere.join(", ") };
         let found = format!("no endpoint for {}; there is {found}", needed.url);
-        return vec![Finding::ill("url", found, create)];
+        return vec![Finding::ill("url", found, format!("ringup endpoint create --url {}", needed.url))];
     }
     let mut findings = vec![number(&here, needed)];
     for endpoint in here {
-        findings.extend([
-            status(endpoint),
-            events(endpoint, needed, &create),
-            version(endpoint),
-            mode(endpoint, needed),
-        ]);
+        findings.extend([status(endpoint), events(endpoint, needed), version(endpoint), mode(endpoint, needed)]);
     }
     findings
 }
@@ -87,7 +81,7 @@ fn status(endpoint: &Endpoint) -> Finding {
     Finding::ill("status", format!("{id} is {}: Stripe sends nothing", endpoint.status), remedy)
 }
 
-fn events(endpoint: &Endpoint, needed: Needed<'_>, create: &str) -> Finding {
+fn events(endpoint: &Endpoint, needed: Needed<'_>) -> Finding {
     let all = endpoint.enabled_events.iter().any(|kind| kind == "*");
     let missing: Vec<&str> = needed
         .events
@@ -96,7 +90,8 @@ fn events(endpoint: &Endpoint, needed: Needed<'_>, create: &str) -> Finding {
         .filter(|kind| !all && !endpoint.enabled_events.iter().any(|e| e == kind))
         .collect();
     if !missing.is_empty() {
-        return Finding::ill("events", format!("{} does not send {}", endpoint.id, missing.join(", ")), create);
+        let found = format!("{} does not send {}", endpoint.id, missing.join(", "));
+        return Finding::ill("events", found, format!("ringup endpoint update {} --events default", endpoint.id));
     }
     let more = endpoint.enabled_events.iter().filter(|kind| !needed.events.contains(&&kind[..])).count();
     let besides = match more {

@@ -8,6 +8,7 @@ use url::Url;
 use super::client::Ask;
 use super::{API_VERSION, Error, StripeApi};
 use crate::config::Secret;
+use crate::source::fields::is_id;
 
 const READ: &str = "Webhook Endpoints: Read";
 const WRITE: &str = "Webhook Endpoints: Write";
@@ -125,7 +126,7 @@ impl StripeApi {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         loop {
             let page = Page { limit: PAGE, starting_after: endpoints.last().map(|last| last.id.clone()) };
-            let mut answer = self.get(ask("", READ), &page).await?;
+            let mut answer = self.get(all(READ), &page).await?;
             let found: Vec<Endpoint> = read(answer["data"].take())?;
             let more = answer["has_more"] == true && !found.is_empty();
             endpoints.extend(found);
@@ -152,7 +153,7 @@ impl StripeApi {
             description: "ringup",
             metadata: [(OF, if wanted.connect { "connect" } else { "own" })].into(),
         };
-        let answer = self.post(ask("", WRITE), &new).await?;
+        let answer = self.post(all(WRITE), &new).await?;
         let secret = answer["secret"].as_str().map(Secret::new);
         let secret = secret.ok_or_else(|| Error::Unreadable("the new endpoint has no secret".to_owned()))?;
         Ok(Registered::Created(read(answer)?, secret))
@@ -160,15 +161,13 @@ impl StripeApi {
 
     async fn adjust(&self, known: &Endpoint, wanted: &Wanted) -> Result<Endpoint, Error> {
         if known.api_version.as_deref() != Some(&wanted.api_version[..]) {
-            let has = known.api_version.as_deref().unwrap_or("the account's default");
-            return Err(Error::Refused {
-                status: 409,
-                message: format!(
-                    "{} is for this URL with API version {has}, and an endpoint's version never changes. Keep it with \
-                     --api-version {has}, or delete it with `ringup endpoint delete {}` and create it anew",
-                    known.id, known.id
-                ),
-            });
+            let anew = format!("delete it with `ringup endpoint delete {}` and create it anew", known.id);
+            let advice = match &known.api_version {
+                Some(has) => format!("has API version {has}: keep that with --api-version {has}, or {anew}"),
+                None => format!("has no API version of its own: {anew}"),
+            };
+            let message = format!("{} is for this URL and {advice}; an endpoint's version never changes", known.id);
+            return Err(Error::Refused { status: 409, message });
         }
         let mut change = Change::default();
         if !same(&known.enabled_events, &wanted.events) {
@@ -185,7 +184,7 @@ impl StripeApi {
     /// # Errors
     /// [`Error`]
     pub async fn change(&self, id: &str, change: &Change) -> Result<Endpoint, Error> {
-        read(self.post(ask(id, WRITE), change).await?)
+        read(self.post(one(id)?, change).await?)
     }
 
     /// Deletes an endpoint: Stripe posts there no more.
@@ -193,16 +192,21 @@ impl StripeApi {
     /// # Errors
     /// [`Error`]
     pub async fn delete_endpoint(&self, id: &str) -> Result<(), Error> {
-        self.delete(ask(id, WRITE)).await.map(drop)
+        self.delete(one(id)?).await.map(drop)
     }
 }
 
-fn ask(id: &str, needs: &'static str) -> Ask<'static> {
-    let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
-    // An id's one sign that is neither letter nor digit.
-    let id = id.replace("%5F", "_");
-    let path = if id.is_empty() { "/webhook_endpoints".to_owned() } else { format!("/webhook_endpoints/{id}") };
-    Ask { path, needs, account: None }
+/// The list: to look at, or to add to.
+fn all(needs: &'static str) -> Ask<'static> {
+    Ask { path: "/webhook_endpoints".to_owned(), needs, account: None }
+}
+
+/// One endpoint, to be changed. An empty id would name the list.
+fn one(id: &str) -> Result<Ask<'static>, Error> {
+    if !is_id(id) || !id.starts_with("we_") {
+        return Err(Error::NotFound(format!("{id:?} is no id of an endpoint (we_…)")));
+    }
+    Ok(Ask { path: format!("/webhook_endpoints/{id}"), needs: WRITE, account: None })
 }
 
 fn read<T: for<'a> Deserialize<'a>>(value: Value) -> Result<T, Error> {

@@ -116,6 +116,18 @@ async fn one_that_is_there_is_brought_up_to_date() {
     assert_eq!(stripe.state().endpoints.len(), 0);
     let gone = shell.run(&["delete", "we_old"]).await;
     assert!(gone.code == 1 && gone.err.contains("No such webhook endpoint"), "{}", gone.err);
+
+    stripe.state().asked.clear();
+    for odd in ["", "..", "../events", "we_1?x", "we_ 1"] {
+        let (delete, update) = (shell.run(&["delete", odd]).await, shell.run(&["update", odd, "--enable"]).await);
+        assert!(delete.code == 1 && delete.err.contains("is no id"), "{}", delete.err);
+        assert!(update.code == 1 && update.err.contains("is no id"), "{}", update.err);
+    }
+    assert_eq!(stripe.state().asked.len(), 0, "Stripe hears of none of them");
+    stripe.state().endpoints.push(endpoint("we_free", &json!({ "api_version": null })));
+    let said = shell.run(&["create", "--url", URL]).await;
+    assert!(said.code == 1 && said.err.contains("no API version of its own"), "{}", said.err);
+    assert!(said.err.contains("delete we_free") && !said.err.contains("--api-version"), "{}", said.err);
 }
 
 #[actix_rt::test]
