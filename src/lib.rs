@@ -9,7 +9,7 @@
 //! Rooms import downwards only, and a test holds it:
 //!
 //! ```text
-//! cli → dev → http → worker → intake → orders → inbox, outbox, stripe_api → notices → source → money, tls, config, db, metrics, logging
+//! cli → dev → http → sync, worker → intake → orders → inbox, outbox, stripe_api → notices → source → money, tls, config, db, metrics, logging
 //! ```
 //!
 //! `ARCHITECTURE.md` walks through them.
@@ -29,5 +29,6 @@ pub mod orders;
 pub mod outbox;
 pub mod source;
 pub mod stripe_api;
+pub mod sync;
 pub mod tls;
 pub mod worker;

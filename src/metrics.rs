@@ -41,6 +41,13 @@ pub struct SecretUsed {
     pub position: u32,
 }
 
+/// Label of the gap watch.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Watched {
+    /// Connected account; empty is our own.
+    pub account: String,
+}
+
 /// All of them. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -60,6 +67,12 @@ pub struct Metrics {
     pub deliveries: Family<Delivery, Counter>,
     /// Messages that wait or were given up, as the database has them.
     pub messages: Family<InState, Gauge>,
+    /// Events that did not reach us and were fetched by the gap watch.
+    pub events_missed: Counter,
+    /// Up to when Stripe's list was compared with the inbox, in unix seconds.
+    pub watch_reached: Family<Watched, Gauge>,
+    /// Comparisons that failed.
+    pub watch_failures: Counter,
     /// Writers that were left behind stuck in the database.
     pub writers_abandoned: Gauge,
     registry: Arc<Registry>,
@@ -99,6 +112,16 @@ impl Default for Metrics {
             "Messages that wait for their time (queued), for a person (held), or were given up (dead)",
             messages.clone(),
         );
+        let events_missed = Counter::default();
+        registry.register("events_missed", "Events that did not reach us and were fetched", events_missed.clone());
+        let watch_reached = Family::default();
+        registry.register(
+            "gap_watch_reached_seconds",
+            "Up to when Stripe's list of events was compared with the inbox, in unix seconds",
+            watch_reached.clone(),
+        );
+        let watch_failures = Counter::default();
+        registry.register("gap_watch_failures", "Comparisons with Stripe's list that failed", watch_failures.clone());
         let writers_abandoned = Gauge::default();
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
         Self {
@@ -110,6 +133,9 @@ impl Default for Metrics {
             bytes_in_flight,
             deliveries,
             messages,
+            events_missed,
+            watch_reached,
+            watch_failures,
             writers_abandoned,
             registry: Arc::new(registry),
         }

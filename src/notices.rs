@@ -44,6 +44,8 @@ pub enum Kind {
     SubscriptionDisabled,
     /// A message was given up.
     MessageDead,
+    /// Events of Stripe's did not reach us; they were fetched.
+    EventsMissed,
     /// A person tries whether a destination works.
     SubscriptionTest,
 }
@@ -87,6 +89,7 @@ impl Kind {
             Self::OrderReview => "order.review",
             Self::SubscriptionDisabled => "subscription.disabled",
             Self::MessageDead => "message.dead",
+            Self::EventsMissed => "events.missed",
             Self::SubscriptionTest => "subscription.test",
             Self::GitHub(what) => return Cow::Owned(format!("github.{what}")),
         })
@@ -106,7 +109,7 @@ impl TryFrom<String> for Kind {
         if let Some(what) = name.strip_prefix("github.").filter(|what| !what.is_empty()) {
             return Ok(Self::GitHub(what.into()));
         }
-        let own = [Self::SubscriptionDisabled, Self::SubscriptionTest, Self::MessageDead];
+        let own = [Self::SubscriptionDisabled, Self::SubscriptionTest, Self::MessageDead, Self::EventsMissed];
         Self::OF_ORDERS.into_iter().chain(own).find(|kind| kind.name() == name).ok_or(UnknownNotice(name))
     }
 }
@@ -166,6 +169,22 @@ pub struct About {
     /// Until when the shop must have answered, in unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_by: Option<i64>,
+}
+
+/// What is told of missed events.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Missed {
+    /// `object` is the account as people read it, `reason` how many there were and since when.
+    #[serde(flatten)]
+    pub about: About,
+    /// Connected account; empty is our own.
+    pub account: String,
+    /// Real money or a test.
+    pub livemode: bool,
+    /// How many since this was last told.
+    pub events: i64,
+    /// When the oldest happened, in unix seconds.
+    pub oldest: i64,
 }
 
 /// A line of what was bought, as the shop registered it.
@@ -238,6 +257,7 @@ mod tests {
             Kind::SubscriptionDisabled,
             Kind::SubscriptionTest,
             Kind::MessageDead,
+            Kind::EventsMissed,
         ];
         for kind in Kind::OF_ORDERS.into_iter().chain(others) {
             assert_eq!(Kind::try_from(kind.name().into_owned()).unwrap(), kind);

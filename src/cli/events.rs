@@ -1,5 +1,6 @@
 //! `ringup events list|show|replay`
 
+use super::moments::moment_or_ago;
 use super::table::{Table, moment};
 use crate::inbox::State;
 use crate::inbox::browse::{self, EventName, EventRow, Filter};
@@ -7,7 +8,7 @@ use crate::intake::Rules;
 use crate::orders::OrderRow;
 use crate::worker::{Replay, Report, replay};
 use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use diesel::pg::PgConnection;
 use serde_json::json;
@@ -54,7 +55,7 @@ pub enum Command {
 #[derive(clap::Args)]
 pub struct Which {
     /// Received since: 90s, 30m, 2h, 3d, or a date such as 2026-11-24T08:00:00Z.
-    #[arg(long, value_parser = since)]
+    #[arg(long, value_parser = moment_or_ago)]
     since: Option<DateTime<Utc>>,
     /// Only events that are pending, processed, ignored or quarantined.
     #[arg(long, value_parser = state)]
@@ -88,24 +89,6 @@ fn name(text: &str) -> Result<EventName, &'static str> {
 
 fn state(text: &str) -> Result<State, &'static str> {
     State::parse(text).ok_or("is none of pending, processed, ignored, quarantined")
-}
-
-/// A moment, or how long ago it was.
-fn since(text: &str) -> Result<DateTime<Utc>, &'static str> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.to_utc());
-    }
-    let told = "is neither 90s, 30m, 2h, 3d nor a date such as 2026-11-24T08:00:00Z";
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(told)?;
-    let number: u32 = number.parse().map_err(|_| told)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(told),
-    };
-    Utc::now().checked_sub_signed(TimeDelta::seconds(i64::from(number) * seconds)).ok_or(told)
 }
 
 /// Runs it.

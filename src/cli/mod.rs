@@ -8,9 +8,11 @@ mod endpoint;
 mod events;
 mod messages;
 mod migrate;
+mod moments;
 mod orders;
 mod serve;
 mod subscriptions;
+mod sync;
 mod table;
 mod templates;
 pub mod trigger;
@@ -51,6 +53,7 @@ enum Command {
     /// Registers the receiver with Stripe, and looks whether all is well.
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    Sync(sync::Args),
     Dev(dev::Args),
     Trigger(trigger::Args),
     /// Looks at the configuration.
@@ -83,6 +86,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Orders(command) => return orders::run(&command),
         Command::Messages(command) => return messages::run(&command),
         Command::Subscriptions(command) => return subscriptions::run(command),
+        Command::Sync(args) => return sync::run(&args),
         Command::Endpoint(command) => return endpoint::run(command),
         Command::Templates(args) => return Ok(templates::run(&args)),
         Command::Trigger(args) => return trigger::run(&args, &environment()?, &mut std::io::stdout()),
@@ -103,6 +107,11 @@ fn database(config: &Config) -> anyhow::Result<diesel::PgConnection> {
     let mut conn = crate::db::connect(config.database_url.expose())?;
     crate::db::check_schema(&mut conn)?;
     Ok(conn)
+}
+
+/// What is said where Stripe's API is to be asked and there is no key.
+fn no_key(permission: &str) -> String {
+    format!("STRIPE_SECRET_KEY is not set; Stripe's dashboard has it (sk_… or, with the permission {permission}, rk_…)")
 }
 
 /// Runs what talks over the network to its end.

@@ -1,7 +1,9 @@
 //! `ringup worker`
 
-use crate::intake::Rules;
+use crate::intake::{Budget, Intake, Rules};
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
+use crate::sync::{self, Sync};
 use crate::worker::Heartbeat;
 use crate::{db, worker};
 use anyhow::Context;
@@ -11,6 +13,8 @@ use tokio::sync::{Notify, watch};
 
 /// Connections for claiming and settling.
 const POOL: u32 = 4;
+/// Bodies of fetched events in memory at once, in bytes.
+const IN_FLIGHT: usize = 64 << 20;
 
 pub fn run() -> anyhow::Result<()> {
     let config = super::configuration()?;
@@ -22,6 +26,13 @@ pub fn run() -> anyhow::Result<()> {
     let rules = Arc::new(Rules::new(&config));
     tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(async {
         let (stop, stopped) = watch::channel(false);
+        let (intake, writer) = Intake::new(url, rules.settings.clone(), || ());
+        let way_in = (intake, Budget::new(IN_FLIGHT));
+        let sync = Sync::new(&config, pool.clone(), Arc::clone(&rules), way_in, Metrics::default())?;
+        if let Some(sync) = &sync {
+            outbox.ask_for_line_items(Arc::new(sync.lines()));
+        }
+        let asking = sync.map(|sync| tokio::spawn(sync::run(sync)));
         let work =
             tokio::spawn(worker::run(Heartbeat::default(), pool, rules, outbox, Arc::new(Notify::new()), stopped));
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -30,6 +41,10 @@ pub fn run() -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        if let Some(asking) = asking {
+            asking.abort();
+        }
+        tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
         stop.send_replace(true);
         work.await.context("a worker failed")
     })

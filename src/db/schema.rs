@@ -35,6 +35,7 @@ diesel::table! {
         next_at -> Timestamptz,
         lease -> Nullable<Uuid>,
         last_error -> Nullable<Text>,
+        to_fetch -> Bool,
     }
 }
 
@@ -136,6 +137,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    gap_watch (account, livemode) {
+        account -> Text,
+        livemode -> Bool,
+        reached -> BigInt,
+        next_at -> Timestamptz,
+        lease -> Nullable<Uuid>,
+        looked_at -> Nullable<Timestamptz>,
+        missed -> BigInt,
+        missed_from -> Nullable<BigInt>,
+        told_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    sync_runs (account, livemode, only_failed) {
+        account -> Text,
+        livemode -> Bool,
+        only_failed -> Bool,
+        since -> BigInt,
+        reached -> BigInt,
+    }
+}
+
 diesel::joinable!(payloads -> events (event));
 diesel::joinable!(pending -> events (event));
 diesel::joinable!(attempts -> outbox (message_id));
@@ -147,5 +172,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     order_references,
     outbox,
     attempts,
-    destinations
+    destinations,
+    gap_watch,
+    sync_runs
 );

@@ -84,6 +84,7 @@ fn stored(told: &GitHubEvent, body: Vec<u8>) -> NewEvent {
         reason: is_ping.then(|| "ping".to_owned()),
         received_at: Utc::now(),
         body,
+        to_fetch: false,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::db;
 use crate::intake::{Budget, Intake, Rules, Writer};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
+use crate::sync::{self, Sync};
 use crate::worker::{self, Heartbeat};
 use actix_http::HttpService;
 use actix_rt::net::TcpStream;
@@ -36,6 +37,7 @@ pub struct Server {
     outbox: Arc<Outbox>,
     wake: Arc<Notify>,
     workers: bool,
+    sync: Option<Sync>,
 }
 
 /// Stops a running receiver from anywhere.
@@ -80,7 +82,11 @@ impl Server {
             mismatches: Arc::default(),
             heartbeat: workers.then(Heartbeat::default),
         };
-        Ok(Self { listener, state, writer, outbox, wake, workers })
+        let sync = if workers { asking(&state)? } else { None };
+        if let Some(sync) = &sync {
+            outbox.ask_for_line_items(Arc::new(sync.lines()));
+        }
+        Ok(Self { listener, state, writer, outbox, wake, workers, sync })
     }
 
     /// Where it listens.
@@ -104,12 +110,16 @@ impl Server {
         );
         let work = self.workers.then(|| actix_rt::spawn(work));
         let stopping = CancellationToken::new();
+        let asking = self.sync.map(|sync| actix_rt::spawn(stopping.clone().run_until_cancelled_owned(sync::run(sync))));
         let server = listen(self.listener, self.state, stopping.clone())?;
         let running = Running { address, server: server.handle(), stopping };
         let stopping = actix_rt::spawn(stop_on_signal(running.clone()));
         started(running);
         server.await.context("the HTTP server failed")?;
         stopping.abort();
+        if let Some(asking) = asking {
+            asking.await.context("asking Stripe failed")?;
+        }
         let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
         stop.send_replace(true);
@@ -118,6 +128,12 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Whoever asks Stripe, where there is a key.
+fn asking(state: &State) -> anyhow::Result<Option<Sync>> {
+    let way_in = (state.intake.clone(), state.budget.clone());
+    Sync::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in, state.metrics.clone())
 }
 
 /// SIGTERM and SIGINT alike let requests in hand finish; actix-web's own handling of SIGINT would cut them off.

@@ -127,6 +127,7 @@ fn report(event: &Event<'_>, verdict: &Verdict, state: &State) {
         inbox::State::Quarantined => {
             log::warn!(event = event.id, reason = reason; "quarantined: the event is kept and changes no order");
         }
+        inbox::State::Pending if verdict.to_fetch => {}
         inbox::State::Pending => {
             log::error!(event = event.id, reason = reason; "reading the event panicked; it is stored as pending");
         }

@@ -13,13 +13,17 @@
 //!   any of the others ─┘ reopen: a replay, which holds it like a claim
 //! ```
 //!
+//! A pending event waits for its order to be written, or, where it only names an object, for that to be fetched.
+//!
 //! This room knows nothing of orders or messages: it keeps, claims and settles.
 
 pub mod browse;
 mod store;
 
-pub use store::{ClaimedEvent, Conflict, NewEvent, claim, conflicts, mark_pending, postpone, put, put_back, settle};
-pub use store::{Reopened, reopen};
+pub use store::{
+    ClaimedEvent, Conflict, Left, NewEvent, claim, conflicts, known, leave_to_fetch, mark_pending, postpone,
+};
+pub use store::{Reopened, put, put_back, reopen, settle};
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// An event to be stored.
@@ -35,6 +35,8 @@ pub struct NewEvent {
     pub received_at: DateTime<Utc>,
     /// The bytes as signed.
     pub body: Vec<u8>,
+    /// It only names an object, which is to be fetched before anything can be applied: it is pending until then.
+    pub to_fetch: bool,
 }
 
 impl NewEvent {
@@ -66,8 +68,11 @@ pub fn put(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Opt
     let ids: HashMap<_, _> = stored.iter().map(|s| ((&s.source[..], &s.account[..], &s.event_id[..]), s.id)).collect();
     let ids: Vec<_> = events.iter().map(|event| ids.get(&event.key()).copied()).collect();
     insert_payloads(conn, events.iter().zip(&ids).filter_map(|(event, id)| Some(((*id)?, &event.body[..]))))?;
-    let pending = events.iter().zip(&ids).filter(|(event, _)| event.state == State::Pending).filter_map(|(_, id)| *id);
-    insert_pending(conn, &pending.collect::<Vec<_>>(), "not yet tried")?;
+    for left in [Left::ToApply, Left::ToFetch] {
+        let is_left = |event: &NewEvent| event.state == State::Pending && event.to_fetch == (left == Left::ToFetch);
+        let pending = events.iter().zip(&ids).filter(|(event, _)| is_left(event)).filter_map(|(_, id)| *id);
+        insert_pending(conn, &pending.collect::<Vec<_>>(), left, "not yet tried")?;
+    }
     Ok(ids)
 }
 
@@ -107,13 +112,14 @@ fn insert_payloads<'a>(conn: &mut PgConnection, new: impl Iterator<Item = (i64, 
         .map(drop)
 }
 
-fn insert_pending(conn: &mut PgConnection, ids: &[i64], error: &str) -> QueryResult<()> {
+fn insert_pending(conn: &mut PgConnection, ids: &[i64], left: Left, error: &str) -> QueryResult<()> {
     if ids.is_empty() {
         return Ok(());
     }
-    sql_query("INSERT INTO pending (event, last_error) SELECT id, $2 FROM UNNEST($1) AS new (id) ON CONFLICT (event) DO NOTHING")
+    sql_query("INSERT INTO pending (event, last_error, to_fetch) SELECT id, $2, $3 FROM UNNEST($1) AS new (id) ON CONFLICT (event) DO NOTHING")
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Text, _>(error)
+        .bind::<Bool, _>(left == Left::ToFetch)
         .execute(conn)
         .map(drop)
 }
@@ -124,7 +130,32 @@ pub fn mark_pending(conn: &mut PgConnection, ids: &[i64], why: &str) -> QueryRes
         return Ok(());
     }
     sql_query("UPDATE events SET state = 'pending' WHERE id = ANY($1)").bind::<Array<BigInt>, _>(ids).execute(conn)?;
-    insert_pending(conn, ids, why)
+    insert_pending(conn, ids, Left::ToApply, why)
+}
+
+/// What a pending event waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// For its order to be written.
+    ToApply,
+    /// For the object that it names to be fetched.
+    ToFetch,
+}
+
+/// Of these ids of one sender's those that are stored.
+pub fn known(conn: &mut PgConnection, source: &str, account: &str, ids: &[&str]) -> QueryResult<HashSet<String>> {
+    #[derive(QueryableByName)]
+    struct Known {
+        #[diesel(sql_type = Text)]
+        event_id: String,
+    }
+    let known: Vec<Known> =
+        sql_query("SELECT event_id FROM events WHERE source = $1 AND account = $2 AND event_id = ANY($3)")
+            .bind::<Text, _>(source)
+            .bind::<Text, _>(account)
+            .bind::<Array<Text>, _>(ids)
+            .load(conn)?;
+    Ok(known.into_iter().map(|known| known.event_id).collect())
 }
 
 /// The same id with another body.
@@ -183,9 +214,15 @@ pub struct ClaimedEvent {
 }
 
 /// Claims the oldest due events for `lease_seconds` of the database's clock.
-pub fn claim(conn: &mut PgConnection, token: Uuid, limit: i32, lease_seconds: i32) -> QueryResult<Vec<ClaimedEvent>> {
+pub fn claim(
+    conn: &mut PgConnection,
+    left: Left,
+    token: Uuid,
+    limit: i32,
+    lease_seconds: i32,
+) -> QueryResult<Vec<ClaimedEvent>> {
     sql_query(
-        "WITH due AS (SELECT event FROM pending WHERE next_at <= now() ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
+        "WITH due AS (SELECT event FROM pending WHERE to_fetch = $4 AND next_at <= now() ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
          claimed AS (UPDATE pending p SET lease = $2, tries = p.tries + 1, next_at = now() + make_interval(secs => $3) \
                      FROM due WHERE p.event = due.event RETURNING p.event, p.tries - 1 AS tries) \
          SELECT e.id, e.source, e.account, e.livemode, e.event_id, claimed.tries, payloads.body \
@@ -194,7 +231,19 @@ pub fn claim(conn: &mut PgConnection, token: Uuid, limit: i32, lease_seconds: i3
     .bind::<Integer, _>(limit)
     .bind::<diesel::sql_types::Uuid, _>(token)
     .bind::<Integer, _>(lease_seconds)
+    .bind::<Bool, _>(left == Left::ToFetch)
     .load(conn)
+}
+
+/// Has the object that a claimed event names fetched first, where `token` still holds it.
+pub fn leave_to_fetch(conn: &mut PgConnection, token: Uuid, id: i64) -> QueryResult<usize> {
+    sql_query(
+        "UPDATE pending SET to_fetch = true, lease = NULL, tries = 0, next_at = now(), last_error = 'not yet tried' \
+         WHERE event = $1 AND lease = $2",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<diesel::sql_types::Uuid, _>(token)
+    .execute(conn)
 }
 
 /// Ends the wait of claimed events, where `token` still holds them. `reason` says why they are ignored or quarantined.

@@ -4,8 +4,9 @@
 
 use crate::config::{Config, Mode};
 use crate::inbox::{NewEvent, State};
-use crate::orders::{self, Facts, Settings, Taken};
-use crate::source::stripe::{self, Event, storable_id};
+use crate::orders::{self, Facts, Settings, Taken, UNDERSTOOD};
+use crate::source::stripe::{self, Event, Payload, storable_id};
+use crate::stripe_api::objects;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -23,12 +24,14 @@ pub struct Rules {
     pub settings: Settings,
     mode: Mode,
     accounts: Option<BTreeSet<String>>,
+    /// The mode whose objects can be fetched, where any can.
+    fetches: Option<bool>,
 }
 
 impl From<Settings> for Rules {
     /// Both modes and all accounts are welcome.
     fn from(settings: Settings) -> Self {
-        Self { settings, mode: Mode::Any, accounts: None }
+        Self { settings, mode: Mode::Any, accounts: None, fetches: None }
     }
 }
 
@@ -41,18 +44,20 @@ pub struct Verdict {
     pub reason: Option<String>,
     /// What it says of an order, where it is processed.
     pub facts: Option<Facts>,
+    /// It is pending because it only names an object, which is to be fetched.
+    pub to_fetch: bool,
 }
 
 impl Verdict {
     fn without_facts(state: State, reason: impl Into<String>) -> Self {
-        Self { state, reason: Some(reason.into()), facts: None }
+        Self { state, reason: Some(reason.into()), facts: None, to_fetch: false }
     }
 }
 
 impl From<Taken> for Verdict {
     fn from(taken: Taken) -> Self {
         match taken {
-            Taken::Facts(facts) => Self { state: State::Processed, reason: None, facts: Some(facts) },
+            Taken::Facts(facts) => Self { state: State::Processed, reason: None, facts: Some(facts), to_fetch: false },
             Taken::Ignored(reason) => Self::without_facts(State::Ignored, reason),
             Taken::Quarantined(reason) => Self::without_facts(State::Quarantined, reason),
         }
@@ -63,7 +68,9 @@ impl Rules {
     /// By the configuration.
     pub fn new(config: &Config) -> Self {
         let settings = Settings::new(&config.orders);
-        Self { settings, mode: config.stripe.mode, accounts: config.stripe.accounts.clone() }
+        let stripe = &config.stripe;
+        let fetches = stripe.api.as_ref().map(|api| api.livemode);
+        Self { settings, mode: stripe.mode, accounts: stripe.accounts.clone(), fetches }
     }
 
     /// Where an event of Stripe's stands. A panic leaves it pending, with what the panic said.
@@ -74,6 +81,9 @@ impl Rules {
         let account_is_odd = event.account.as_deref().is_some_and(|account| storable_id(account).is_err());
         if storable_id(&event.id).is_err() || account_is_odd {
             return Verdict::without_facts(State::Quarantined, "id: not a usable identifier");
+        }
+        if self.is_to_fetch(event) {
+            return Verdict { to_fetch: true, ..Verdict::without_facts(State::Pending, "to be fetched") };
         }
         caught(|| {
             fail::fail_point!("intake.judge", event.id.contains("poison"), |_| Taken::Ignored("failpoint"));
@@ -91,7 +101,7 @@ impl Rules {
                 Err(error) => Verdict::without_facts(State::Quarantined, error.to_string()),
             },
             // It was told when it was stored; no order is concerned.
-            _ => Verdict { state: State::Processed, reason: None, facts: None },
+            _ => Verdict { state: State::Processed, reason: None, facts: None, to_fetch: false },
         }
     }
 
@@ -102,6 +112,14 @@ impl Rules {
             Mode::Test => Some(false),
             Mode::Any => None,
         }
+    }
+
+    /// Whether it names an object that orders are made from, and we have a key to fetch it with.
+    fn is_to_fetch(&self, event: &Event<'_>) -> bool {
+        let Payload::Thin { related_id: Some(_), related_type: Some(object) } = &event.payload else { return false };
+        self.fetches == Some(event.livemode)
+            && objects::is_known(object)
+            && UNDERSTOOD.contains(&event.kind_of_snapshot())
     }
 
     fn unwelcome(&self, event: &Event<'_>) -> Option<&'static str> {
@@ -139,6 +157,7 @@ pub fn stored(event: &Event<'_>, verdict: &Verdict, received_at: DateTime<Utc>) 
         reason,
         received_at,
         body: Vec::new(),
+        to_fetch: verdict.to_fetch,
     }
 }
 

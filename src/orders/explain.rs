@@ -59,6 +59,9 @@ fn effect(fold: &mut Fold, row: &EventRow, taken: Option<&Taken>) -> Effect {
     match (&row.state[..], taken) {
         (_, Some(Taken::Facts(facts))) => fold.take(facts),
         (_, Some(Taken::Quarantined(why))) => Effect::none(Outcome::Quarantined, why.clone()),
+        (_, Some(Taken::Ignored("thin_event"))) => {
+            Effect::none(Outcome::Ignored, "it only names its object, which was fetched")
+        }
         (_, Some(Taken::Ignored(why))) => Effect::none(Outcome::Ignored, *why),
         ("quarantined", None) => Effect::none(Outcome::Quarantined, reason),
         ("ignored", None) => Effect::none(Outcome::Ignored, reason),

@@ -201,6 +201,7 @@ fn event(
         reason: None,
         received_at,
         body: body.to_string().into_bytes(),
+        to_fetch: false,
     }
 }
 

@@ -206,6 +206,11 @@ pub(super) async fn with_connection<T: Send + 'static>(
     .await?
 }
 
+/// The checkout session of a message's order, where it has exactly one.
+pub(super) async fn session_of(pool: &Pool, message: uuid::Uuid) -> anyhow::Result<Option<String>> {
+    with_connection(pool, move |conn| store::session_of(conn, message)).await
+}
+
 /// The bytes of a received event.
 pub(super) async fn received(pool: &Pool, event: i64) -> anyhow::Result<Option<Vec<u8>>> {
     with_connection(pool, move |conn| store::received(conn, event)).await

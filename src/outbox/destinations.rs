@@ -275,7 +275,7 @@ fn is_hopeless(failing_since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 fn slack_events() -> Vec<String> {
     let quiet = [Kind::OrderIdentified, Kind::OrderRenewed];
     let loud = Kind::OF_ORDERS.into_iter().filter(|kind| !quiet.contains(kind));
-    let families = ["github.*", "message.*", "subscription.*"];
+    let families = ["events.*", "github.*", "message.*", "subscription.*"];
     loud.map(|kind| kind.name().into_owned()).chain(families.map(str::to_owned)).collect()
 }
 
@@ -294,6 +294,8 @@ mod tests {
             "github.workflow_run.*",
             "github.workflow_run.completed",
             "subscription.disabled",
+            "events.missed",
+            "events.*",
             "message.*",
         ] {
             assert!(is_pattern(pattern), "{pattern}");

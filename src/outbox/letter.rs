@@ -42,7 +42,7 @@ pub(super) fn compose(
     let about: About = serde_json::from_str(about).context("the notice's own data can't be read")?;
     let none = OrderView { livemode: true, ..OrderView::default() };
     let order = match (notice, order) {
-        (Kind::SubscriptionDisabled, _) => &none,
+        (Kind::SubscriptionDisabled | Kind::EventsMissed, _) => &none,
         (_, order) => order.context("the message's order is not there")?,
     };
     let is_customer = audience(notice) == Some(Audience::Customer);

@@ -35,6 +35,7 @@ pub mod destinations;
 mod email;
 pub mod history;
 mod letter;
+mod lines;
 mod queue;
 mod sends;
 mod slack;
@@ -43,7 +44,7 @@ pub mod target;
 pub mod templates;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -57,6 +58,7 @@ use crate::metrics::Metrics;
 use crate::notices::Kind;
 
 pub use deliver::{run, run_once};
+pub use lines::LineItems;
 pub use queue::{MAIL, NewNotice, adopt, end_wait, enqueue, hold, keep_one, rehome, release};
 pub use templates::{Audience, Templates, audience};
 
@@ -147,6 +149,11 @@ impl Outbox {
         Self { metrics, ..self }
     }
 
+    /// Asks there what was bought, where the shop did not say.
+    pub fn ask_for_line_items(&self, asked: Arc<dyn LineItems>) {
+        self.post.lines.get_or_init(|| asked);
+    }
+
     /// Tells the database which destinations the configuration gives. To be called once at the start.
     pub fn announce(&self) -> anyhow::Result<()> {
         let mut conn = self.pool.get().context("no database connection")?;
@@ -165,6 +172,8 @@ struct Post {
     slack: Option<Secret>,
     /// `ADMIN_URL`
     admin: Option<String>,
+    /// Who says what was bought.
+    lines: OnceLock<Arc<dyn LineItems>>,
 }
 
 impl Post {
@@ -175,7 +184,8 @@ impl Post {
         let shop =
             Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), logo: mail.shop_logo.clone(), email };
         let client = Client::new(targets.allow_private, mail.deadline, Arc::new(target::SystemLookup))?;
-        Ok(Self { templates, shop, mailer, client, slack: targets.slack.clone(), admin: targets.admin_url.clone() })
+        let (slack, admin) = (targets.slack.clone(), targets.admin_url.clone());
+        Ok(Self { templates, shop, mailer, client, slack, admin, lines: OnceLock::new() })
     }
 
     /// Renders the message and hands it over.
@@ -191,6 +201,7 @@ impl Post {
         }
         match &message.kind[..] {
             "email" => {
+                let order = lines::with_lines(self.lines.get(), pool, message, &kind, order).await;
                 let letter = letter::compose(
                     &self.templates,
                     &self.shop,

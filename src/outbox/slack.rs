@@ -41,6 +41,7 @@ pub(super) fn message(
         }
         (Kind::MessageDead, _) => on_message(&serde_json::from_str(about)?),
         (Kind::SubscriptionDisabled, _) => on_subscription(&serde_json::from_str(about)?),
+        (Kind::EventsMissed, _) => on_missed(&serde_json::from_str(about)?),
         (_, order) => on_order(kind, &serde_json::from_str(about)?, &order.cloned().unwrap_or_default(), admin),
     };
     Ok(layout(&said, told_at))
@@ -75,7 +76,11 @@ fn on_order(kind: &Kind, about: &About, order: &OrderView, admin: Option<&str>) 
         Kind::OrderDisputeClosed => ":scales: {}: the dispute is closed",
         Kind::OrderCanceled => ":no_entry_sign: {} was canceled",
         Kind::OrderReview => ":eyes: {} needs a look",
-        Kind::GitHub(_) | Kind::SubscriptionDisabled | Kind::SubscriptionTest | Kind::MessageDead => "{}",
+        Kind::GitHub(_)
+        | Kind::SubscriptionDisabled
+        | Kind::SubscriptionTest
+        | Kind::MessageDead
+        | Kind::EventsMissed => "{}",
     };
     let mut lines = Vec::new();
     let amount = about.amount.zip(about.currency.as_deref()).map(|(amount, currency)| Money::new(amount, currency));
@@ -116,6 +121,17 @@ fn on_github(event: &GitHubEvent) -> Said {
 
 fn short(git_ref: &str) -> &str {
     git_ref.strip_prefix("refs/heads/").or_else(|| git_ref.strip_prefix("refs/tags/")).unwrap_or(git_ref)
+}
+
+fn on_missed(about: &About) -> Said {
+    Said {
+        title: format!(":satellite_antenna: Events of {} did not reach us", escape(&about.object)),
+        lines: vec![
+            escape(about.reason.as_deref().unwrap_or_default()),
+            "They were fetched from Stripe, and are applied. What is wrong: `ringup endpoint doctor`".to_owned(),
+        ],
+        link: None,
+    }
 }
 
 fn on_subscription(about: &About) -> Said {

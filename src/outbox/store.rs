@@ -143,6 +143,23 @@ pub(super) fn claim(
     .load(conn)
 }
 
+/// The checkout session of a message's order, where it has exactly one.
+pub(super) fn session_of(conn: &mut PgConnection, message: Uuid) -> QueryResult<Option<String>> {
+    #[derive(QueryableByName)]
+    struct Session {
+        #[diesel(sql_type = Text)]
+        value: String,
+    }
+    let mut sessions: Vec<Session> = sql_query(
+        "SELECT r.value FROM outbox o JOIN order_references r ON r.order_id = o.order_id \
+         WHERE o.id = $1 AND r.kind = 'object' AND r.value LIKE 'cs\\_%' LIMIT 2",
+    )
+    .bind::<SqlUuid, _>(message)
+    .load(conn)?;
+    let only = sessions.pop().filter(|_| sessions.is_empty());
+    Ok(only.map(|session| session.value))
+}
+
 /// The bytes of a received event, as they came.
 pub(super) fn received(conn: &mut PgConnection, event: i64) -> QueryResult<Option<Vec<u8>>> {
     #[derive(QueryableByName)]

@@ -49,6 +49,11 @@ pub enum Payload<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// The type of the snapshot event that tells the same: a thin one of a `v1` resource bears the prefix `v1.`.
+    pub fn kind_of_snapshot(&self) -> &str {
+        self.kind.strip_prefix("v1.").filter(|_| matches!(self.payload, Payload::Thin { .. })).unwrap_or(&self.kind)
+    }
+
     /// The id of the object that it is about, where that has one which can be stored.
     pub fn object_id(&self) -> Option<Cow<'a, str>> {
         match &self.payload {
@@ -96,6 +101,8 @@ pub fn parse(body: &[u8]) -> Result<Event<'_>, InvalidPayload> {
     let id = root.word("id").ok().flatten().ok_or(InvalidPayload::NoId)?;
     let kind = root.get("type").map_err(|_| InvalidPayload::TwoTypes)?.and_then(string);
     let account = root.get("account").ok().flatten().map(|raw| string(raw).unwrap_or(Cow::Borrowed(raw.get())));
+    let payload = payload(&root);
+    let account = account.or_else(|| context(&root).filter(|_| matches!(payload, Payload::Thin { .. })));
     Ok(Event {
         id,
         kind: kind.filter(|kind| is_id(kind)).unwrap_or_default(),
@@ -103,8 +110,15 @@ pub fn parse(body: &[u8]) -> Result<Event<'_>, InvalidPayload> {
         livemode: root.flag("livemode"),
         created: created(&root),
         api_version: root.text("api_version").filter(|version| is_id(version)),
-        payload: payload(&root),
+        payload,
     })
+}
+
+/// The connected account of a thin event: `acct_…`, or the last of `org_…/acct_…`.
+fn context<'a>(root: &Fields<'a>) -> Option<Cow<'a, str>> {
+    let context = root.text("context")?;
+    let account = context.rsplit('/').next().filter(|last| last.starts_with("acct_"))?.to_owned();
+    Some(Cow::Owned(account))
 }
 
 /// The id as a key: as it is, or `sha256:…` of it where it holds anything that no id of Stripe's holds.
@@ -160,7 +174,7 @@ fn depth(body: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{InvalidPayload, Payload, parse, storable_id};
+    use super::{Cow, InvalidPayload, Payload, parse, storable_id};
 
     fn refused(body: &[u8]) -> InvalidPayload {
         parse(body).unwrap_err()
@@ -219,6 +233,21 @@ mod tests {
         assert_eq!(event.created, Some(1_790_726_401));
         let Payload::Thin { related_id, related_type } = event.payload else { panic!("{event:?}") };
         assert_eq!((related_id.as_deref(), related_type.as_deref()), (Some("pi_1"), Some("payment_intent")));
+        assert_eq!(parse(body).unwrap().kind_of_snapshot(), "payment_intent.succeeded");
+    }
+
+    #[test]
+    fn a_thin_events_account_is_the_last_of_its_context() {
+        let account = |context: &str| {
+            let body =
+                format!(r#"{{"id":"evt_1","object":"v2.core.event","type":"v1.charge.updated","context":{context}}}"#);
+            parse(body.as_bytes()).unwrap().account.map(Cow::into_owned)
+        };
+        assert_eq!(account("\"acct_1\""), Some("acct_1".to_owned()));
+        assert_eq!(account("\"org_1/acct_2\""), Some("acct_2".to_owned()));
+        assert_eq!([account("null"), account("\"org_1\""), account("7")], [None, None, None]);
+        let snapshot = parse(br#"{"id":"evt_1","type":"v1.charge.updated","context":"acct_1"}"#).unwrap();
+        assert_eq!((snapshot.account.as_deref(), snapshot.kind_of_snapshot()), (None, "v1.charge.updated"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stripe::{AccountId, RequestStrategy, StripeError};
 use stripe_client_core::{CustomizedStripeRequest, RequestBuilder, StripeClient, StripeMethod};
@@ -98,21 +98,26 @@ impl StripeApi {
     }
 
     pub(super) async fn get(&self, ask: Ask<'_>, query: &impl Serialize) -> Result<Value, Error> {
+        read(&self.get_bytes(ask, query).await?)
+    }
+
+    /// The answer as Stripe wrote it.
+    pub(super) async fn get_bytes(&self, ask: Ask<'_>, query: &impl Serialize) -> Result<Bytes, Error> {
         let request = RequestBuilder::new(StripeMethod::Get, &ask.path[..]).query(query);
         self.call(request, ask).await
     }
 
     pub(super) async fn post(&self, ask: Ask<'_>, form: &impl Serialize) -> Result<Value, Error> {
         let request = RequestBuilder::new(StripeMethod::Post, &ask.path[..]).form(form);
-        self.call(request, ask).await
+        read(&self.call(request, ask).await?)
     }
 
     pub(super) async fn delete(&self, ask: Ask<'_>) -> Result<Value, Error> {
         let request = RequestBuilder::new(StripeMethod::Delete, &ask.path[..]);
-        self.call(request, ask).await
+        read(&self.call(request, ask).await?)
     }
 
-    async fn call(&self, request: RequestBuilder, ask: Ask<'_>) -> Result<Value, Error> {
+    async fn call(&self, request: RequestBuilder, ask: Ask<'_>) -> Result<Bytes, Error> {
         let mut request = request.customize::<()>();
         if let Some(account) = ask.account {
             request = request.account_id(AccountId::from(account.to_owned()));
@@ -126,8 +131,7 @@ impl StripeApi {
                 return Err(Error::Unreachable { base: self.base.clone(), why });
             }
         }
-        let bytes = keeping.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        serde_json::from_slice(&bytes).map_err(|error| Error::Unreadable(error.to_string()))
+        Ok(keeping.bytes.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn understand(&self, error: StripeError, ask: &Ask<'_>) -> Error {
@@ -143,6 +147,11 @@ impl StripeApi {
             status => Error::Refused { status, message },
         }
     }
+}
+
+/// Reads an answer.
+pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Unreadable(error.to_string()))
 }
 
 /// What happened, without the crate's own preamble.

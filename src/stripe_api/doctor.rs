@@ -77,7 +77,7 @@ fn status(endpoint: &Endpoint) -> Finding {
     if endpoint.status == "enabled" {
         return Finding::well("status", format!("{id} is enabled"));
     }
-    let remedy = format!("ringup endpoint update {id} --enable; Stripe's dashboard resends what was missed");
+    let remedy = format!("ringup endpoint update {id} --enable; then ringup sync, for what was missed");
     Finding::ill("status", format!("{id} is {}: Stripe sends nothing", endpoint.status), remedy)
 }
 

@@ -9,6 +9,8 @@
 mod client;
 pub mod doctor;
 pub mod endpoints;
+pub mod events;
+pub mod objects;
 
 pub use client::{Error, StripeApi};
 

@@ -1,7 +1,7 @@
 //! Events that were acknowledged before their order could be written.
 
 use crate::db::DbPool;
-use crate::inbox::{self, ClaimedEvent, State};
+use crate::inbox::{self, ClaimedEvent, Left, State};
 use crate::intake::{Rules, Verdict};
 use crate::orders::{self, Facts, Incoming, Outcome, Scope};
 use anyhow::Context;
@@ -23,7 +23,7 @@ pub fn apply_pending(pool: &DbPool, rules: &Rules) -> anyhow::Result<usize> {
     let mut conn = pool.get().context("no database connection for the worker")?;
     let token = Uuid::now_v7();
     let claimed = conn
-        .transaction(|conn| inbox::claim(conn, token, BATCH, LEASE_SECONDS))
+        .transaction(|conn| inbox::claim(conn, Left::ToApply, token, BATCH, LEASE_SECONDS))
         .context("cannot claim pending events")?;
     settle_claimed(&mut conn, rules, token, &claimed)?;
     Ok(claimed.len())
@@ -43,6 +43,9 @@ pub(super) fn settle_claimed(
         let reason = verdict.reason.as_deref();
         match (&verdict.facts, verdict.state) {
             (Some(facts), _) => applicable.push((*event, facts)),
+            (None, State::Pending) if verdict.to_fetch => {
+                inbox::leave_to_fetch(conn, token, event.id).context("cannot put an event to those to be fetched")?;
+            }
             (None, State::Pending) => give_up_or_postpone(conn, token, event, reason.unwrap_or_default())?,
             (None, state) => {
                 inbox::settle(conn, token, &[event.id], state, reason).context("cannot settle an event")?;

@@ -133,11 +133,14 @@ async fn a_claim_that_was_lost_is_retaken_and_a_late_settle_changes_nothing() {
     conn.batch_execute("UPDATE events SET state = 'pending'; INSERT INTO pending (event) SELECT id FROM events")
         .unwrap();
     let (dead, live) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
-    let claimed = ringup::inbox::claim(&mut conn, dead, 10, 30).unwrap();
+    let claimed = ringup::inbox::claim(&mut conn, ringup::inbox::Left::ToApply, dead, 10, 30).unwrap();
     assert_eq!(claimed.len(), 4);
-    assert!(ringup::inbox::claim(&mut conn, live, 10, 30).unwrap().is_empty(), "a lease keeps others away");
+    assert!(
+        ringup::inbox::claim(&mut conn, ringup::inbox::Left::ToApply, live, 10, 30).unwrap().is_empty(),
+        "a lease keeps others away"
+    );
     conn.batch_execute("UPDATE pending SET next_at = now() - interval '1 second'").unwrap();
-    assert_eq!(ringup::inbox::claim(&mut conn, live, 10, 30).unwrap().len(), 4);
+    assert_eq!(ringup::inbox::claim(&mut conn, ringup::inbox::Left::ToApply, live, 10, 30).unwrap().len(), 4);
     let ids: Vec<i64> = claimed.iter().map(|event| event.id).collect();
     assert_eq!(
         ringup::inbox::settle(&mut conn, dead, &ids, ringup::inbox::State::Quarantined, Some("late")).unwrap(),

@@ -3,55 +3,12 @@
 use crate::support::hooks::HookServer;
 use crate::support::postgres::TestDb;
 use crate::support::server::{OLD_SECRET, Receiver, SECRET, count};
-use crate::support::stripe::{FakeStripe, KEY};
+use crate::support::shell::Shell;
+use crate::support::stripe::FakeStripe;
 use ringup::orders::UNDERSTOOD;
 use serde_json::{Value, json};
-use std::process::Stdio;
-use tokio::io::AsyncWriteExt;
 
 const URL: &str = "https://shop.example/webhooks/stripe";
-
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-struct Shell {
-    dir: tempfile::TempDir,
-    vars: Vec<(String, String)>,
-}
-
-impl Shell {
-    fn new(vars: &[(&str, &str)]) -> Self {
-        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { dir: tempfile::tempdir().unwrap(), vars }
-    }
-
-    fn of(stripe: &FakeStripe) -> Self {
-        Self::new(&[("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &stripe.base())])
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Self {
-        self.vars.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    async fn run(&self, args: &[&str]) -> Said {
-        self.type_in(args, "").await
-    }
-
-    async fn type_in(&self, args: &[&str], input: &str) -> Said {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ringup"));
-        command.arg("endpoint").args(args).env_clear().envs(self.vars.clone()).current_dir(self.dir.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-        let output = child.wait_with_output().await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
 
 fn endpoint(id: &str, more: &Value) -> Value {
     let mut endpoint = json!({ "id": id, "object": "webhook_endpoint", "url": URL, "status": "enabled", "livemode": false,
@@ -63,7 +20,7 @@ fn endpoint(id: &str, more: &Value) -> Value {
 #[actix_rt::test]
 async fn an_endpoint_is_created_once_and_its_secret_kept() {
     let stripe = FakeStripe::start();
-    let shell = Shell::of(&stripe);
+    let shell = Shell::of("endpoint", &stripe);
     let file = shell.dir.path().join("secrets.env");
     std::fs::write(&file, "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_before\n").unwrap();
     let said = shell.run(&["create", "--url", URL, "--write-env", "secrets.env"]).await;
@@ -96,7 +53,7 @@ async fn an_endpoint_is_created_once_and_its_secret_kept() {
 #[actix_rt::test]
 async fn one_that_is_there_is_brought_up_to_date() {
     let stripe = FakeStripe::start();
-    let shell = Shell::of(&stripe);
+    let shell = Shell::of("endpoint", &stripe);
     let old = endpoint("we_old", &json!({ "status": "disabled", "enabled_events": ["charge.succeeded"] }));
     stripe.state().endpoints.push(old);
     let said = shell.run(&["create", "--url", URL, "--write-env", "x.env"]).await;
@@ -135,7 +92,7 @@ async fn every_page_is_read_and_a_busy_stripe_is_asked_again() {
     let stripe = FakeStripe::start();
     let url = |n: usize| json!({ "url": format!("https://shop{n}.example/webhooks/stripe") });
     stripe.state().endpoints.extend((0..250).map(|n| endpoint(&format!("we_{n}"), &url(n))));
-    let shell = Shell::of(&stripe);
+    let shell = Shell::of("endpoint", &stripe);
     let said = shell.run(&["list", "--json"]).await;
     let ids: Vec<Value> =
         said.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
@@ -158,29 +115,30 @@ async fn what_is_missing_is_said_in_one_line() {
         assert_eq!((said.code, &said.out[..], said.err.trim_end().lines().count()), (1, "", 1), "{}", said.err);
         said.err
     };
-    let no_key = list(Shell::new(&[("STRIPE_API_BASE", &base)])).await;
+    let no_key = list(Shell::new("endpoint", &[("STRIPE_API_BASE", &base)])).await;
     assert!(no_key.contains("STRIPE_SECRET_KEY is not set"), "{no_key}");
-    let wrong = list(Shell::new(&[("STRIPE_SECRET_KEY", "sk_test_canary"), ("STRIPE_API_BASE", &base)])).await;
+    let wrong =
+        list(Shell::new("endpoint", &[("STRIPE_SECRET_KEY", "sk_test_canary"), ("STRIPE_API_BASE", &base)])).await;
     assert!(wrong.contains("does not accept STRIPE_SECRET_KEY") && !wrong.contains("canary"), "{wrong}");
     stripe.refuse_next(403, "The provided key does not have the required permissions. Having the 'rak_webhook_read' permission would allow this.");
-    let denied = list(Shell::of(&stripe)).await;
+    let denied = list(Shell::of("endpoint", &stripe)).await;
     assert!(denied.contains("Webhook Endpoints: Read") && denied.contains("rak_webhook_read"), "{denied}");
     stripe.state().script.push_back((403, "<html>".to_owned()));
-    let proxy = list(Shell::of(&stripe)).await;
+    let proxy = list(Shell::of("endpoint", &stripe)).await;
     assert!(proxy.contains(&base) && proxy.contains("not Stripe's"), "{proxy}");
     stripe.state().script.push_back((200, r#"{"data": 5}"#.to_owned()));
-    assert!(list(Shell::of(&stripe)).await.contains("cannot be read"));
+    assert!(list(Shell::of("endpoint", &stripe)).await.contains("cannot be read"));
 
     for (mode, key) in [("live", "sk_test_canary"), ("test", "rk_live_canary")] {
-        let said = Shell::new(&[("STRIPE_MODE", mode), ("STRIPE_SECRET_KEY", key)]).run(&["list"]).await;
+        let said = Shell::new("endpoint", &[("STRIPE_MODE", mode), ("STRIPE_SECRET_KEY", key)]).run(&["list"]).await;
         assert_eq!(said.code, 1);
         assert!(said.err.contains("STRIPE_SECRET_KEY") && !said.err.contains("canary"), "{}", said.err);
     }
-    let url = Shell::of(&stripe).run(&["create", "--url", "shop.example"]).await;
+    let url = Shell::of("endpoint", &stripe).run(&["create", "--url", "shop.example"]).await;
     assert!(url.code == 1 && url.err.contains("is not a URL"), "{}", url.err);
-    let events = Shell::of(&stripe).run(&["create", "--url", URL, "--events", "charge refunded"]).await;
+    let events = Shell::of("endpoint", &stripe).run(&["create", "--url", URL, "--events", "charge refunded"]).await;
     assert!(events.code == 1 && events.err.contains("is no event type"), "{}", events.err);
-    assert_eq!(Shell::of(&stripe).run(&["list", "--unheard"]).await.code, 2);
+    assert_eq!(Shell::of("endpoint", &stripe).run(&["list", "--unheard"]).await.code, 2);
     assert_eq!(stripe.state().endpoints.len(), 0);
 }
 
@@ -199,7 +157,7 @@ async fn the_doctor_finds_a_healthy_receiver_well() {
     let receiver = Receiver::start(&db);
     let url = receiver.url("/webhooks/stripe");
     stripe.state().endpoints.push(endpoint("we_1", &json!({ "url": url })));
-    let shell = Shell::of(&stripe).with("STRIPE_WEBHOOK_SECRET", &format!("{SECRET},{OLD_SECRET}"));
+    let shell = Shell::of("endpoint", &stripe).with("STRIPE_WEBHOOK_SECRET", &format!("{SECRET},{OLD_SECRET}"));
     let said = shell.run(&["doctor"]).await;
     assert_eq!(said.code, 0, "{}", said.out);
     for check in
@@ -216,7 +174,7 @@ async fn the_doctor_finds_each_illness() {
     let (db, stripe) = (TestDb::new(), FakeStripe::start());
     let receiver = Receiver::start(&db);
     let url = receiver.url("/webhooks/stripe");
-    let with_secret = |secret: &str| Shell::of(&stripe).with("STRIPE_WEBHOOK_SECRET", secret);
+    let with_secret = |secret: &str| Shell::of("endpoint", &stripe).with("STRIPE_WEBHOOK_SECRET", secret);
     let set = |more: &Value| {
         let mut all = json!({ "url": url });
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -235,8 +193,8 @@ async fn the_doctor_finds_each_illness() {
     }
     set(&json!({}));
     assert_eq!(ill(&with_secret("whsec_of_another"), &url).await.1, ["secret"]);
-    assert_eq!(ill(&Shell::of(&stripe), &url).await.1, ["secret"]);
-    assert_eq!(ill(&Shell::new(&[("STRIPE_WEBHOOK_SECRET", SECRET)]), &url).await.1, ["key"]);
+    assert_eq!(ill(&Shell::of("endpoint", &stripe), &url).await.1, ["secret"]);
+    assert_eq!(ill(&Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", SECRET)]), &url).await.1, ["key"]);
     assert_eq!(ill(&with_secret(SECRET), &receiver.url("/elsewhere")).await.1, ["url", "forgery", "secret"]);
     let credulous = HookServer::start([]).await;
     let found = ill(&with_secret(SECRET), &credulous.url("/webhooks/stripe")).await.1;
@@ -250,7 +208,7 @@ async fn a_roll_adds_the_new_secret_and_says_when_the_old_one_can_go() {
     let db = TestDb::new();
     let receiver = Receiver::start(&db);
     let both = format!("{SECRET},{OLD_SECRET}");
-    let shell = Shell::new(&[("STRIPE_WEBHOOK_SECRET", OLD_SECRET)]);
+    let shell = Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", OLD_SECRET)]);
     let env = shell.dir.path().join("s.env");
     std::fs::write(&env, format!("STRIPE_WEBHOOK_SECRET={OLD_SECRET}\n")).unwrap();
     let roll = ["roll-secret", "--write-env", "s.env"];
@@ -265,7 +223,7 @@ async fn a_roll_adds_the_new_secret_and_says_when_the_old_one_can_go() {
     let metrics = receiver.url("/metrics");
     let check = ["roll-secret", "--check", "--metrics", &metrics];
     assert_eq!(shell.run(&check).await.code, 0, "there is no old one yet");
-    let shell = Shell::new(&[("STRIPE_WEBHOOK_SECRET", &both)]);
+    let shell = Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", &both)]);
     let said = shell.run(&check).await;
     assert!(said.code == 1 && said.out.contains("no newer secret was used"), "{}", said.out);
     receiver.deliver(br#"{"id":"evt_1","type":"ping"}"#).await;

@@ -212,6 +212,7 @@ fn submission(sent: &Sent, case: u64, rules: &Rules, budget: &Budget) -> Submiss
         reason: None,
         received_at: Utc::now(),
         body: sent.body.as_bytes().to_vec(),
+        to_fetch: false,
     };
     let permit = budget.reserve(sent.body.len()).unwrap();
     Submission { event: new, facts: Some(facts(sent, rules)), notices: Vec::new(), permit }

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Every notice that has a mail, the one of a renewal included.
-const MAILS: [Kind; 10] = [
+const MAILS: [Kind; 11] = [
     Kind::OrderPaid,
     Kind::OrderRenewed,
     Kind::OrderRefunded,
@@ -22,6 +22,7 @@ const MAILS: [Kind; 10] = [
     Kind::OrderDisputed,
     Kind::OrderReview,
     Kind::SubscriptionDisabled,
+    Kind::EventsMissed,
 ];
 
 /// The words of a page, a line a piece.

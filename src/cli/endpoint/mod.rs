@@ -99,9 +99,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn api(stripe: &Stripe) -> anyhow::Result<StripeApi> {
-    let api = stripe.api.as_ref().context(
-        "STRIPE_SECRET_KEY is not set; Stripe's dashboard has it (sk_… or, with the permission Webhook Endpoints: Write, rk_…)",
-    )?;
+    let api = stripe.api.as_ref().with_context(|| super::no_key("Webhook Endpoints: Write"))?;
     Ok(StripeApi::new(api)?)
 }
 

@@ -49,6 +49,25 @@ pub struct EventRow {
     pub received_at: DateTime<Utc>,
 }
 
+/// When the last events of Stripe's of this account and mode came, the newest first: at most `limit`, out of the last
+/// thousand of all events.
+pub fn arrivals(conn: &mut PgConnection, account: &str, livemode: bool, limit: i64) -> QueryResult<Vec<DateTime<Utc>>> {
+    #[derive(QueryableByName)]
+    struct Arrival {
+        #[diesel(sql_type = Timestamptz)]
+        received_at: DateTime<Utc>,
+    }
+    let arrivals: Vec<Arrival> = sql_query(
+        "SELECT received_at FROM (SELECT id, source, account, livemode, received_at FROM events ORDER BY id DESC LIMIT 1000) last \
+         WHERE source = 'stripe' AND account = $1 AND livemode = $2 ORDER BY received_at DESC LIMIT $3",
+    )
+    .bind::<Text, _>(account)
+    .bind::<Bool, _>(livemode)
+    .bind::<BigInt, _>(limit)
+    .load(conn)?;
+    Ok(arrivals.into_iter().map(|arrival| arrival.received_at).collect())
+}
+
 /// An event with its bytes.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct StoredEvent {

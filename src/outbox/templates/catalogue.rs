@@ -34,7 +34,7 @@ pub enum Audience {
 }
 
 /// The notices that somebody gets a mail about, who that is, the stem of their files' names, and the built-in files.
-pub const MAILS: [(Kind, Audience, &str, &[File]); 9] = [
+pub const MAILS: [(Kind, Audience, &str, &[File]); 10] = [
     (Kind::OrderPaid, Audience::Customer, "order_paid", mail!("order_paid")),
     (Kind::OrderRefunded, Audience::Customer, "order_refunded", mail!("order_refunded")),
     (Kind::OrderPartiallyRefunded, Audience::Customer, "order_partially_refunded", mail!("order_partially_refunded")),
@@ -44,6 +44,7 @@ pub const MAILS: [(Kind, Audience, &str, &[File]); 9] = [
     (Kind::OrderDisputed, Audience::Shop, "order_disputed", mail!("order_disputed", "en")),
     (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review", "en")),
     (Kind::SubscriptionDisabled, Audience::Shop, "subscription_disabled", mail!("subscription_disabled", "en")),
+    (Kind::EventsMissed, Audience::Shop, "events_missed", mail!("events_missed", "en")),
 ];
 
 /// In place of the mail about `order.paid` where the order is a subscription's renewal.

@@ -56,6 +56,7 @@ pub fn samples(stem: &str, locale: &str) -> [Value; 2] {
 fn reason(stem: &str) -> &'static str {
     match stem {
         "order_disputed" => "product_not_received",
+        "events_missed" => "3 event(s), the oldest of 2026-11-24 08:00 UTC",
         "subscription_disabled" => "it has failed for 5 days",
         _ => "amount_mismatch",
     }

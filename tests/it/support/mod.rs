@@ -3,5 +3,7 @@
 pub mod hooks;
 pub mod postgres;
 pub mod server;
+pub mod shell;
 pub mod smtp;
 pub mod stripe;
+pub mod sync;

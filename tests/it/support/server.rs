@@ -66,6 +66,15 @@ impl Receiver {
     }
 
     pub fn start_with(url: &str, more: &[(&str, &str)]) -> Self {
+        Self::build(url, more, false)
+    }
+
+    /// With workers of its own.
+    pub fn start_working(url: &str, more: &[(&str, &str)]) -> Self {
+        Self::build(url, more, true)
+    }
+
+    fn build(url: &str, more: &[(&str, &str)], workers: bool) -> Self {
         let mail = tempfile::tempdir().unwrap();
         let mut vars = variables(url, mail.path().to_str().unwrap());
         vars.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -75,7 +84,7 @@ impl Receiver {
         let (started, running) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
-                let server = Server::build(config, false).unwrap();
+                let server = Server::build(config, workers).unwrap();
                 server.run(move |running| started.send(running).unwrap()).await.unwrap();
             });
         });
@@ -83,6 +92,11 @@ impl Receiver {
         ring();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { running, thread: Some(thread), client, pool, rules, outbox, mail }
+    }
+
+    /// Has its mails say what was bought, as Stripe tells it.
+    pub fn asks(&self, asker: &super::sync::Asker) {
+        self.outbox.ask_for_line_items(std::sync::Arc::new(asker.sync.lines()));
     }
 
     pub fn address(&self) -> SocketAddr {

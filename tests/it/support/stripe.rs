@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 pub const KEY: &str = "sk_test_of_the_fake";
 
+/// The status of no answer at all.
+const HANG: u16 = 0;
+
 /// A request that came.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -25,7 +28,7 @@ impl Asked {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    fn param(&self, name: &str) -> Option<&str> {
+    pub fn param(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(known, _)| known == name).map(|(_, value)| &value[..])
     }
 
@@ -36,10 +39,22 @@ impl Asked {
     }
 }
 
+/// An event that Stripe has.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub body: String,
+    /// All endpoints took it.
+    pub delivered: bool,
+}
+
 #[derive(Default)]
 pub struct State {
     /// Webhook endpoints, the newest first, as Stripe lists them.
     pub endpoints: Vec<Value>,
+    /// Events with the account that they are of (our own is empty), in any sequence.
+    pub events: Vec<(String, Event)>,
+    /// Objects by the account that they are of and their path, such as `/v1/charges/ch_1`.
+    pub objects: BTreeMap<(String, String), Value>,
     /// All that was asked.
     pub asked: Vec<Asked>,
     /// What the next requests are answered with instead.
@@ -81,6 +96,27 @@ impl FakeStripe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has Stripe list events that no endpoint took.
+    pub fn lists<'a>(&self, account: &str, bodies: impl IntoIterator<Item = &'a str>) {
+        let events = bodies.into_iter().map(|body| Event { body: body.to_owned(), delivered: false });
+        self.state().events.extend(events.map(|event| (account.to_owned(), event)));
+    }
+
+    /// Has Stripe keep an object.
+    pub fn keeps(&self, account: &str, path: &str, object: &Value) {
+        self.state().objects.insert((account.to_owned(), path.to_owned()), object.clone());
+    }
+
+    /// How the lists of events were asked for, in sequence.
+    pub fn asked_for_events(&self) -> Vec<Asked> {
+        self.state().asked.iter().filter(|asked| asked.path == "/v1/events").cloned().collect()
+    }
+
+    /// The next request is never answered.
+    pub fn hang_next(&self) {
+        self.state().script.push_back((HANG, String::new()));
+    }
+
     /// An error as Stripe tells it.
     pub fn refuse_next(&self, status: u16, message: &str) {
         let body = json!({ "error": { "message": message, "type": "invalid_request_error" } });
@@ -112,6 +148,10 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         HttpResponse::build(StatusCode::from_u16(status).unwrap()).content_type("application/json").body(body)
     };
     if let Some((status, body)) = state.script.pop_front() {
+        if status == HANG {
+            drop(state);
+            std::future::pending::<()>().await;
+        }
         return reply(status, body);
     }
     match state.answer(&asked) {
@@ -133,6 +173,13 @@ impl State {
         {
             return Ok(known.clone());
         }
+        if asked.method == "GET" && asked.path == "/v1/events" {
+            return self.list(asked);
+        }
+        let account = asked.header("stripe-account").to_owned();
+        if let Some(object) = self.objects.get(&(account, asked.path.clone())).filter(|_| asked.method == "GET") {
+            return Ok(object.clone());
+        }
         let id = asked.path.strip_prefix("/v1/webhook_endpoints").map(|rest| rest.trim_start_matches('/'));
         let answer = match (&asked.method[..], id) {
             ("GET", Some("")) => page(&self.endpoints, asked)?,
@@ -149,6 +196,22 @@ impl State {
             self.answered.insert(key, answer.clone());
         }
         Ok(answer)
+    }
+
+    /// The newest first; of one second, the one that came last.
+    fn list(&self, asked: &Asked) -> Result<Value, (u16, String)> {
+        let bound = |name: &str| asked.param(name).map(|at| at.parse::<i64>().unwrap());
+        let (from, until) = (bound("created[gte]"), bound("created[lt]"));
+        let only_failed = asked.param("delivery_success") == Some("false");
+        let account = asked.header("stripe-account");
+        let events = self.events.iter().rev().filter(|(of, event)| of == account && !(only_failed && event.delivered));
+        let mut events: Vec<Value> = events.map(|(_, event)| serde_json::from_str(&event.body).unwrap()).collect();
+        events.retain(|event| {
+            let at = event["created"].as_i64().unwrap();
+            from.is_none_or(|from| at >= from) && until.is_none_or(|until| at < until)
+        });
+        events.sort_by_key(|event| -event["created"].as_i64().unwrap());
+        page(&events, asked)
     }
 
     fn find(&self, id: &str) -> Result<usize, (u16, String)> {

@@ -1,0 +1,151 @@
+//! What Stripe is asked for: events that were missed, and objects that thin events only name.
+//!
+//! [`Sync::backfill`] compares a stretch of Stripe's list of events with the inbox and takes in what is missing;
+//! [`Sync::look`] is the gap watch, which does so every few minutes from a stored cursor; [`Sync::fetch_named`] fetches
+//! what thin events name. Each runs once; [`run`] is the loop around the last two.
+//!
+//! Invariants: everything enters through [`Intake::submit`]; no transaction is open and no connection held while Stripe
+//! is asked; what was cut off goes on where it was, and doing it twice changes nothing.
+
+mod backfill;
+mod lines;
+mod silence;
+mod store;
+mod take_in;
+mod thin;
+mod watch;
+
+pub use backfill::{Progress, Range};
+pub use lines::Lines;
+pub use silence::Silence;
+pub use take_in::Tally;
+pub use watch::Looked;
+
+use crate::config::{Config, mode_name};
+use crate::db::DbPool;
+use crate::intake::{Budget, Intake, Rules};
+use crate::metrics::Metrics;
+use crate::stripe_api::StripeApi;
+use anyhow::Context;
+use diesel::pg::PgConnection;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// Between two requests of ours; Stripe allows 25 a second for a test key, and the shop has requests of its own.
+const PACE: Duration = Duration::from_millis(100);
+/// Between two looks for thin events.
+const POLL: Duration = Duration::from_secs(1);
+/// Between two looks whether a comparison is due, or nothing came for too long.
+const WATCH: Duration = Duration::from_secs(10);
+
+/// Whoever asks Stripe, and the way into the inbox. Cheap to clone.
+#[derive(Clone)]
+pub struct Sync {
+    api: StripeApi,
+    livemode: bool,
+    /// Our own is empty.
+    accounts: Vec<String>,
+    pool: DbPool,
+    rules: Arc<Rules>,
+    intake: Intake,
+    budget: Budget,
+    metrics: Metrics,
+    pace: Arc<Mutex<Interval>>,
+}
+
+impl Sync {
+    /// With the key of the configuration; none where there is none. What it finds goes into `intake`, within `budget`.
+    ///
+    /// # Errors
+    /// Where `STRIPE_API_BASE` is no URL.
+    pub fn new(
+        config: &Config,
+        pool: DbPool,
+        rules: Arc<Rules>,
+        (intake, budget): (Intake, Budget),
+        metrics: Metrics,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(api) = &config.stripe.api else { return Ok(None) };
+        let own = std::iter::once(String::new());
+        let accounts = own.chain(config.stripe.accounts.iter().flatten().cloned()).collect();
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pace = Arc::new(Mutex::new(pace));
+        let (api, livemode) = (StripeApi::new(api)?, api.livemode);
+        Ok(Some(Self { api, livemode, accounts, pool, rules, intake, budget, metrics, pace }))
+    }
+
+    /// The accounts whose events are compared: our own, which is empty, and those of `STRIPE_ACCOUNTS`.
+    pub fn accounts(&self) -> &[String] {
+        &self.accounts
+    }
+
+    /// Whether the key reaches real money.
+    pub fn livemode(&self) -> bool {
+        self.livemode
+    }
+
+    /// Whoever says what was bought, for confirmations.
+    pub fn lines(&self) -> Lines {
+        Lines::new(self.api.clone(), self.livemode)
+    }
+
+    /// Waits for its turn to ask.
+    async fn turn(&self) {
+        self.pace.lock().await.tick().await;
+    }
+
+    /// Runs `work` with a connection, on a thread that may wait.
+    async fn with_db<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let pool = self.pool.clone();
+        let worked = move || work(&mut *pool.get().context("no database connection")?);
+        tokio::task::spawn_blocking(worked).await.context("a database step panicked")?
+    }
+}
+
+/// An account as people read it.
+pub fn named(account: &str, livemode: bool) -> String {
+    let whose = if account.is_empty() { "our own account" } else { account };
+    format!("{whose} ({})", mode_name(livemode))
+}
+
+/// As Stripe is asked for it.
+fn asked(account: &str) -> Option<&str> {
+    Some(account).filter(|account| !account.is_empty())
+}
+
+/// The gap watch and the fetching of what thin events name, for ever: it may be dropped at any moment.
+pub async fn run(sync: Sync) {
+    tokio::join!(
+        repeat("the gap watch", WATCH, || async { sync.look().await.map(|_| 0) }),
+        repeat("fetching what thin events name", POLL, || sync.fetch_named()),
+    );
+}
+
+/// Repeats `work` after each `pause`, at once while it finds something to do.
+async fn repeat<F>(what: &str, pause: Duration, work: impl Fn() -> F)
+where
+    F: Future<Output = anyhow::Result<usize>>,
+{
+    let mut failing = false;
+    loop {
+        match work().await {
+            Ok(0) => failing = false,
+            Ok(_) => {
+                failing = false;
+                continue;
+            }
+            Err(error) if failing => log::debug!(error = format!("{error:#}"); "{what} still fails"),
+            Err(error) => {
+                failing = true;
+                log::error!(error = format!("{error:#}"); "{what} fails; it goes on trying");
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}

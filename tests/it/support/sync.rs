@@ -1,0 +1,60 @@
+//! Whoever asks a fake of Stripe's API, driven by hand.
+
+use super::postgres::TestDb;
+use super::server::variables;
+use super::stripe::{FakeStripe, KEY};
+use diesel::{RunQueryDsl, sql_query};
+use ringup::config::Config;
+use ringup::db;
+use ringup::intake::{Budget, Intake, Rules, Writer};
+use ringup::metrics::Metrics;
+use ringup::sync::{Looked, Sync};
+use std::sync::Arc;
+
+/// One process' part that asks.
+pub struct Asker {
+    pub sync: Sync,
+    metrics: Metrics,
+    writer: Option<Writer>,
+}
+
+/// On that database, with that fake of Stripe and these further variables.
+pub fn asker(db: &TestDb, stripe: &FakeStripe, more: &[(&str, &str)]) -> Asker {
+    let mut vars = variables(&db.url(), "mail");
+    let own = [("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &stripe.base()[..])];
+    vars.extend(own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let config = Config::from_vars(vars).unwrap();
+    let rules = Arc::new(Rules::new(&config));
+    let (intake, writer) = Intake::new(&db.url(), rules.settings.clone(), || ());
+    let metrics = Metrics::default();
+    let way_in = (intake, Budget::new(64 << 20));
+    let sync = Sync::new(&config, db::pool(&db.url(), 4), rules, way_in, metrics.clone()).unwrap().unwrap();
+    Asker { sync, metrics, writer: Some(writer) }
+}
+
+/// Makes the gap watch due.
+pub fn due(db: &TestDb) {
+    sql_query("UPDATE gap_watch SET next_at = now()").execute(&mut db.conn()).unwrap();
+}
+
+impl Asker {
+    pub async fn look(&self) -> Vec<Looked> {
+        self.sync.look().await.unwrap()
+    }
+
+    pub async fn fetch_named(&self) -> usize {
+        self.sync.fetch_named().await.unwrap()
+    }
+
+    pub fn metrics(&self) -> String {
+        self.metrics.render().unwrap()
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.stop();
+        }
+    }
+}
