@@ -142,19 +142,22 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         params: url::form_urlencoded::parse(text).into_owned().collect(),
         headers: headers.collect(),
     };
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    state.asked.push(asked.clone());
+    let scripted = {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.asked.push(asked.clone());
+        state.script.pop_front()
+    };
     let reply = |status: u16, body: String| {
         HttpResponse::build(StatusCode::from_u16(status).unwrap()).content_type("application/json").body(body)
     };
-    if let Some((status, body)) = state.script.pop_front() {
+    if let Some((status, body)) = scripted {
         if status == HANG {
-            drop(state);
             std::future::pending::<()>().await;
         }
         return reply(status, body);
     }
-    match state.answer(&asked) {
+    let answer = state.lock().unwrap_or_else(PoisonError::into_inner).answer(&asked);
+    match answer {
         Ok(value) => reply(200, value.to_string()),
         Err((status, message)) => {
             reply(status, json!({ "error": { "message": message, "type": "invalid_request_error" } }).to_string())
