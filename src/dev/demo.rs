@@ -11,7 +11,7 @@ use super::probe::Probe;
 use super::scenarios::{self, Stream};
 
 /// How often each scenario happens, in a shop whose every story should be seen within some minutes.
-const ODDS: [(&str, u32); 11] = [
+const ODDS: [(&str, u32); 15] = [
     ("checkout", 12),
     ("checkout-async", 2),
     ("payment-failed", 2),
@@ -20,8 +20,12 @@ const ODDS: [(&str, u32); 11] = [
     ("refund-failed", 1),
     ("dispute-won", 1),
     ("dispute-lost", 1),
+    ("inquiry", 1),
     ("fraud-warning", 1),
+    ("review", 1),
     ("subscription", 2),
+    ("renewal-recovered", 1),
+    ("renewal-failed", 1),
     ("expired", 1),
 ];
 

@@ -2,7 +2,9 @@
 //!
 //! A scenario is a pure function of its random numbers and `now`; all of its ids are fresh.
 
+mod doubts;
 mod event;
+mod renewals;
 
 use rand::Rng;
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ pub struct Stream {
     pub events: Vec<Event>,
 }
 
-const LIST: [Scenario; 11] = [
+const LIST: [Scenario; 15] = [
     Scenario { name: "checkout", about: "a card checkout, paid at once" },
     Scenario { name: "checkout-async", about: "a SEPA checkout: completed unpaid, the money comes later" },
     Scenario { name: "payment-failed", about: "a declined card; nobody tries again" },
@@ -39,8 +41,12 @@ const LIST: [Scenario; 11] = [
     Scenario { name: "refund-failed", about: "a checkout, then a refund that the bank sends back" },
     Scenario { name: "dispute-won", about: "a checkout, disputed, decided for the shop" },
     Scenario { name: "dispute-lost", about: "a checkout, disputed, decided against the shop" },
+    Scenario { name: "inquiry", about: "a checkout, then the bank asks and goes away: nothing is taken" },
     Scenario { name: "fraud-warning", about: "a checkout, then the card's issuer warns of fraud" },
+    Scenario { name: "review", about: "a checkout that Stripe wants looked at, and a person approves" },
     Scenario { name: "subscription", about: "a subscription's renewal: the month's invoice, paid by card" },
+    Scenario { name: "renewal-recovered", about: "a renewal whose card is declined, and paid at the second try" },
+    Scenario { name: "renewal-failed", about: "a renewal that is never paid: the subscription ends" },
     Scenario { name: "expired", about: "a checkout that nobody completes" },
 ];
 
@@ -62,8 +68,12 @@ pub fn play(name: &str, rng: &mut impl Rng, now: i64) -> Option<Stream> {
         "refund-failed" => story.refund(|total| total, true),
         "dispute-won" => story.dispute("won"),
         "dispute-lost" => story.dispute("lost"),
+        "inquiry" => story.inquiry(),
         "fraud-warning" => story.fraud_warning(),
+        "review" => story.review(),
         "subscription" => story.subscription(),
+        "renewal-recovered" => story.renewal_recovered(),
+        "renewal-failed" => story.renewal_failed(),
         "expired" => story.expired(),
         _ => return None,
     }
@@ -174,57 +184,8 @@ impl<'a, R: Rng> Story<'a, R> {
         self.tell("charge.refund.updated", &refund);
     }
 
-    fn dispute(&mut self, verdict: &str) {
-        self.checkout();
-        let id = self.purchase.id(self.rng, "du");
-        let created = self.wait(10);
-        let total = self.purchase.total;
-        let taken = self.purchase.dispute_transaction(self.rng, &id, -total, created);
-        let mut state = json!({"balance_transactions": [taken]});
-        self.tell("charge.dispute.created", &self.purchase.dispute(&id, created, state.clone()));
-        self.tell("charge.dispute.funds_withdrawn", &self.purchase.dispute(&id, created, state.clone()));
-        self.wait(8);
-        state["status"] = json!("under_review");
-        state["evidence_details"] = json!({"has_evidence": true, "submission_count": 1});
-        self.tell("charge.dispute.updated", &self.purchase.dispute(&id, created, state.clone()));
-        self.wait(8);
-        state["status"] = json!(verdict);
-        if verdict == "won" {
-            let back = self.purchase.dispute_transaction(self.rng, &id, total, self.clock);
-            state["balance_transactions"] = json!([taken_of(&state), back]);
-            self.tell("charge.dispute.funds_reinstated", &self.purchase.dispute(&id, created, state.clone()));
-        }
-        self.tell("charge.dispute.closed", &self.purchase.dispute(&id, created, state));
-    }
-
-    fn fraud_warning(&mut self) {
-        self.checkout();
-        let id = self.purchase.id(self.rng, "issfr");
-        let created = self.wait(10);
-        self.tell("radar.early_fraud_warning.created", &self.purchase.fraud_warning(&id, created));
-    }
-
-    fn subscription(&mut self) {
-        let drafted = self.wait(10);
-        self.tell("invoice.created", &self.purchase.renewal_invoice(drafted, json!({})));
-        let paying = self.wait(10);
-        let open = json!({"status": "open", "number": "CS-0042"});
-        self.tell("invoice.finalized", &self.purchase.renewal_invoice(drafted, open));
-        self.tell("payment_intent.created", &self.purchase.payment_intent(paying));
-        self.wait(2);
-        let charge = self.purchase.succeeded_charge(self.rng, self.clock);
-        self.tell("charge.succeeded", &charge);
-        self.tell("payment_intent.succeeded", &self.purchase.succeeded_payment_intent(paying));
-        self.tell("invoice_payment.paid", &self.purchase.invoice_payment(paying));
-        self.tell("invoice.paid", &self.purchase.paid_invoice(drafted));
-    }
-
     fn expired(&mut self) {
         // A session lives for a day.
         self.tell("checkout.session.expired", &self.purchase.expired_session(self.start - 86_400));
     }
-}
-
-fn taken_of(state: &Value) -> Value {
-    state["balance_transactions"][0].clone()
 }

@@ -85,8 +85,12 @@ async fn every_scenario_ends_as_its_name_says() {
         ("refund-failed", "paid"),
         ("dispute-won", "paid"),
         ("dispute-lost", "lost"),
+        ("inquiry", "paid"),
         ("fraud-warning", "review"),
+        ("review", "paid"),
         ("subscription", "paid"),
+        ("renewal-recovered", "paid"),
+        ("renewal-failed", "failed"),
         ("expired", "expired"),
     ];
     for (seed, (name, status)) in expected.into_iter().enumerate() {
@@ -96,7 +100,7 @@ async fn every_scenario_ends_as_its_name_says() {
         }
         let order = receiver.order(&stream.reference).await;
         assert_eq!(order["status"], status, "{name}");
-        assert_eq!(order["renewal"], name == "subscription", "{name}");
+        assert_eq!(order["renewal"], ["subscription", "renewal-recovered"].contains(&name), "{name}");
     }
     assert_eq!(expected.len(), scenarios::list().len());
 }

@@ -17,6 +17,7 @@ mod mails;
 mod outbox;
 mod recordings;
 mod slack;
+mod stripe_cli;
 mod subscriptions;
 mod support;
 mod sync;

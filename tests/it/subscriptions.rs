@@ -106,16 +106,7 @@ async fn the_official_library_believes_what_is_sent() {
 /// The package of the specification's authors, in another language than ours.
 #[actix_rt::test]
 async fn the_official_npm_package_believes_what_is_sent() {
-    let home = crate::support::postgres::tmp().join("npm");
-    std::fs::create_dir_all(&home).unwrap();
-    let npm = std::process::Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--no-save", "standardwebhooks@1"])
-        .current_dir(&home)
-        .output();
-    if !npm.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: npm is missing here, or can't install standardwebhooks: {npm:?}");
-        return;
-    }
+    let Some(home) = crate::support::npm::packages("standardwebhooks", &["standardwebhooks@1"]) else { return };
     let db = TestDb::new();
     let hooks = HookServer::start([]).await;
     let receiver = Receiver::start_with(&db.url(), &[OPEN]);

@@ -34,6 +34,15 @@ impl Purchase {
         self.renewal_invoice(created, paid)
     }
 
+    /// The subscription, in a status of Stripe's.
+    pub fn subscription(&self, status: &str) -> Value {
+        json!({
+            "id": self.named("sub_"), "object": "subscription", "cancel_at_period_end": false,
+            "collection_method": "charge_automatically", "currency": self.currency, "customer": self.named("cus_"),
+            "latest_invoice": self.named("in_"), "livemode": false, "metadata": {}, "status": status,
+        })
+    }
+
     /// What ties the invoice to its payment intent.
     pub fn invoice_payment(&self, created: i64) -> Value {
         json!({

@@ -16,7 +16,7 @@ pub(super) fn fill(template: &str, fields: Value) -> Value {
 }
 
 /// Lays `fields` over `object`: objects are merged, all else is replaced.
-pub(super) fn lay(object: &mut Value, fields: Value) {
+pub fn lay(object: &mut Value, fields: Value) {
     match (object, fields) {
         (Value::Object(old), Value::Object(new)) => {
             for (name, value) in new {
@@ -197,6 +197,17 @@ impl Purchase {
             "created": created, "fraud_type": "made_with_lost_card", "livemode": false,
             "payment_intent": self.payment_intent,
         })
+    }
+
+    /// Stripe's rules had the payment looked at, with `fields` over it.
+    pub fn review(&self, id: &str, created: i64, fields: Value) -> Value {
+        let mut review = json!({
+            "id": id, "object": "review", "billing_zip": null, "charge": self.charge, "closed_reason": null,
+            "created": created, "ip_address": null, "ip_address_location": null, "livemode": false, "open": true,
+            "opened_reason": "rule", "payment_intent": self.payment_intent, "reason": "rule", "session": null,
+        });
+        lay(&mut review, fields);
+        review
     }
 
     /// How money moved for a dispute: withdrawn (negative) or given back.

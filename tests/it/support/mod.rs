@@ -1,9 +1,11 @@
 //! What the tests share: real databases, a scripted SMTP server, a real receiver.
 
 pub mod hooks;
+pub mod npm;
 pub mod postgres;
 pub mod server;
 pub mod shell;
 pub mod smtp;
 pub mod stripe;
+pub mod stripe_cli;
 pub mod sync;

@@ -55,6 +55,8 @@ pub struct State {
     pub events: Vec<(String, Event)>,
     /// Objects by the account that they are of and their path, such as `/v1/charges/ch_1`.
     pub objects: BTreeMap<(String, String), Value>,
+    /// What the command line is told of its session.
+    pub session: Option<Value>,
     /// All that was asked.
     pub asked: Vec<Asked>,
     /// What the next requests are answered with instead.
@@ -169,6 +171,9 @@ impl State {
     fn answer(&mut self, asked: &Asked) -> Result<Value, (u16, String)> {
         if asked.header("authorization") != format!("Bearer {KEY}") {
             return Err((401, "Invalid API Key provided: sk_test_****".to_owned()));
+        }
+        if let Some(session) = self.session.as_ref().filter(|_| asked.path == "/v1/stripecli/sessions") {
+            return Ok(session.clone());
         }
         let key = asked.header("idempotency-key").to_owned();
         if asked.method == "POST"
