@@ -18,7 +18,8 @@ const IN_FLIGHT: usize = 64 << 20;
 /// Connections for looking events up and for the cursor.
 const POOL: u32 = 2;
 
-/// Takes in events that were missed, from Stripe's list; what is known costs nothing, and changes nothing.
+/// Takes in events that were missed, from Stripe's list, our own and those of the accounts in `STRIPE_ACCOUNTS`; what is
+/// known costs nothing, and changes nothing.
 #[derive(clap::Args)]
 pub struct Args {
     /// Events that happened since: 90s, 30m, 2h, 3d, or a date such as 2026-11-24T08:00:00Z; at most 30 days.
@@ -67,9 +68,6 @@ async fn all(config: &Config, rules: Arc<Rules>, intake: Intake, range: Range) -
     let way_in = (intake, Budget::new(IN_FLIGHT));
     let sync = Sync::new(config, pool, rules, way_in, Metrics::default())?;
     let sync = sync.with_context(|| super::no_key("Events: Read"))?;
-    if config.stripe.accounts.is_none() {
-        log::info!("of connected accounts only those in STRIPE_ACCOUNTS are compared, and there are none");
-    }
     for account in sync.accounts() {
         let whose = named(account, sync.livemode());
         let bar = bar(&whose, range);

@@ -66,10 +66,10 @@ fn is_pattern(pattern: &str) -> bool {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
     match pattern.split('.').collect::<Vec<_>>()[..] {
-        ["*"] | ["order" | "github" | "subscription" | "message", "*"] => true,
+        ["*"] | ["order" | "github" | "subscription" | "message" | "events", "*"] => true,
         ["github", event] => word(event),
         ["github", event, action] => word(event) && (action == "*" || word(action)),
-        ["order" | "subscription" | "message", _] => Kind::try_from(pattern.to_owned()).is_ok(),
+        ["order" | "subscription" | "message" | "events", _] => Kind::try_from(pattern.to_owned()).is_ok(),
         _ => false,
     }
 }

@@ -179,7 +179,8 @@ async fn a_rebuild_finds_no_difference_and_mends_what_was_changed_by_hand() {
 
     let well = ringup(&db, &["orders", "rebuild", "--all"]);
     assert!(well.status.success(), "{}", text(&well));
-    assert_eq!(text(&well), format!("{} orders derived anew, 0 differ\n", streams.len()));
+    // Of a renewal that is never paid, nothing of Stripe's ties the payment intent to its invoice: it stands alone.
+    assert_eq!(text(&well), format!("{} orders derived anew, 0 differ\n", streams.len() + 1));
 
     let reference = &streams[0].reference;
     let before = receiver.order(reference).await;

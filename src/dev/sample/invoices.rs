@@ -34,11 +34,11 @@ impl Purchase {
         self.renewal_invoice(created, paid)
     }
 
-    /// The subscription, in a status of Stripe's.
-    pub fn subscription(&self, status: &str) -> Value {
+    /// The subscription, a month old when its invoice is drafted, in a status of Stripe's.
+    pub fn subscription(&self, status: &str, drafted: i64) -> Value {
         json!({
             "id": self.named("sub_"), "object": "subscription", "cancel_at_period_end": false,
-            "collection_method": "charge_automatically", "currency": self.currency, "customer": self.named("cus_"),
+            "collection_method": "charge_automatically", "created": drafted - 30 * 86_400, "currency": self.currency, "customer": self.named("cus_"),
             "latest_invoice": self.named("in_"), "livemode": false, "metadata": {}, "status": status,
         })
     }

@@ -16,19 +16,19 @@ impl<R: Rng> Story<'_, R> {
     pub(super) fn renewal_recovered(&mut self) {
         let (drafted, paying) = self.bill();
         self.decline(drafted, paying, 1);
-        self.tell("customer.subscription.updated", &self.purchase.subscription("past_due"));
+        self.tell("customer.subscription.updated", &self.purchase.subscription("past_due", drafted));
         self.wait(10);
         self.pay(drafted, paying);
-        self.tell("customer.subscription.updated", &self.purchase.subscription("active"));
+        self.tell("customer.subscription.updated", &self.purchase.subscription("active", drafted));
     }
 
     pub(super) fn renewal_failed(&mut self) {
         let (drafted, paying) = self.bill();
         self.decline(drafted, paying, 1);
-        self.tell("customer.subscription.updated", &self.purchase.subscription("past_due"));
+        self.tell("customer.subscription.updated", &self.purchase.subscription("past_due", drafted));
         self.wait(10);
         self.decline(drafted, paying, 2);
-        self.tell("customer.subscription.deleted", &self.purchase.subscription("canceled"));
+        self.tell("customer.subscription.deleted", &self.purchase.subscription("canceled", drafted));
         let given_up = self.attempted(drafted, 2, json!({"status": "uncollectible"}));
         self.tell("invoice.marked_uncollectible", &given_up);
     }
