@@ -9,10 +9,10 @@ endif
 # One set of features for clippy, tests and doc tests: another would compile the dependencies once more.
 FEATURES := --features failpoints
 
-.PHONY: help install run test fmt mutants
+.PHONY: help install run test bench bench-hot fmt mutants
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 install: ## installs what is missing: a C compiler, libpq, a Postgres server
 	@.ci/install
@@ -32,6 +32,13 @@ test: install ## everything that CI runs
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run $(FEATURES); \
 	else cargo test --lib --bins --tests $(FEATURES); fi
+
+# Without the failpoints: what is measured is what is shipped. `hot` has arguments of its own, so it runs apart.
+bench: install ## how fast it is, beside baselines; ARGS="--only rates-64 --rounds 1" measures one row, ARGS=--list names them
+	@cargo bench --bench throughput -- $(ARGS)
+
+bench-hot: ## what one event costs in the functions that each event runs through
+	@cargo bench --bench hot -- $(ARGS)
 
 fmt: ## formats the code
 	@cargo fmt

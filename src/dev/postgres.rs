@@ -36,11 +36,13 @@ pub struct Options {
     pub max_connections: u16,
     /// Stops the server when the `Cluster` is dropped.
     pub stop_on_drop: bool,
+    /// More of the server's command line, such as `-c jit=on`; it wins over what is set otherwise.
+    pub more: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durable: true, max_connections: 100, stop_on_drop: true }
+        Self { durable: true, max_connections: 100, stop_on_drop: true, more: "" }
     }
 }
 
@@ -102,6 +104,11 @@ impl Cluster {
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The path of a program of the same installation, such as `pgbench`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.server.binaries.program(name)
     }
 
     /// The server's first process, while it runs.
@@ -262,6 +269,8 @@ fn settings(port: u16, options: Options) -> String {
     if !options.durable {
         settings.push_str(" -c fsync=off -c synchronous_commit=off -c full_page_writes=off");
     }
+    settings.push(' ');
+    settings.push_str(options.more);
     settings
 }
 

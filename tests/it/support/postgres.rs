@@ -149,7 +149,7 @@ fn shared() -> &'static Shared {
         make_home(&home);
         let lock = OpenOptions::new().create(true).append(true).open(home.join("lock")).unwrap();
         File::lock(&lock).unwrap();
-        let options = Options { durable: false, max_connections: 300, stop_on_drop: false };
+        let options = Options { durable: false, max_connections: 300, stop_on_drop: false, ..Options::default() };
         let cluster = Cluster::open(&home, &options).unwrap();
         let mut conn = connect(&cluster.url("postgres"));
         let names = databases(&mut conn);
