@@ -52,6 +52,12 @@ struct Args {
     /// Measures with 5 million events stored, too, which takes minutes and 20 GB
     #[arg(long)]
     with_5m: bool,
+    /// Counts the statements that the product runs; only for the row of that name, since counting costs time
+    #[arg(long)]
+    statements: bool,
+    /// A setting of the product's database sessions, such as jit=off, to see what it would do
+    #[arg(long)]
+    session: Vec<String>,
     /// Names the rows
     #[arg(long)]
     list: bool,
@@ -95,6 +101,10 @@ pub struct Bench {
     pub time: Duration,
     /// How many events the tables are filled with, where they are.
     pub stored: Option<u64>,
+    /// Statements are counted.
+    pub statements: bool,
+    /// Settings of the product's sessions.
+    pub session: Vec<String>,
     tapes: RefCell<Vec<(Traffic, Rc<Tape>)>>,
     numbers: Cell<u64>,
 }
@@ -103,17 +113,16 @@ impl Bench {
     fn start(args: &Args) -> Result<Self> {
         // The server's account is another one where ours is root, and must be able to pass through.
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
-        if home.exists() {
-            fs::remove_dir_all(&home).context("removing the last run's files")?;
-        }
         fs::create_dir_all(&home)?;
         fs::set_permissions(&home, fs::Permissions::from_mode(0o711))?;
         Ok(Self {
-            postgres: Postgres::start(&home)?,
+            postgres: Postgres::start(&home, args.statements)?,
             home,
             rounds: args.rounds,
             time: Duration::from_secs(args.seconds),
             stored: args.with_5m.then_some(5_000_000),
+            statements: args.statements,
+            session: args.session.clone(),
             tapes: RefCell::default(),
             numbers: Cell::new(0),
         })

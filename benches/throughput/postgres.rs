@@ -14,6 +14,9 @@ use crate::process;
 
 /// Undoes what `ringup dev` sets for a small cluster: these are Postgres's own defaults, but for the connections.
 const DEFAULTS: &str = "-c shared_buffers=128MB -c wal_level=replica -c max_wal_senders=10 -c max_wal_size=1GB -c jit=on";
+/// The same, with statements counted.
+const COUNTING: &str = "-c shared_buffers=128MB -c wal_level=replica -c max_wal_senders=10 -c max_wal_size=1GB -c jit=on \
+                        -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track_planning=on";
 /// What each measured database is a copy of.
 const TEMPLATE: &str = "ringup_template";
 /// The database of the measurement in hand.
@@ -46,15 +49,21 @@ struct Word {
 }
 
 impl Postgres {
-    /// Starts it in `home`, with a migrated template.
-    pub fn start(home: &Path) -> Result<Self> {
-        let cluster = Cluster::open(home, &Options { max_connections: 400, more: DEFAULTS, ..Options::default() })?;
+    /// Starts it in `home`, with a migrated template. Statements are counted where `counting`.
+    pub fn start(home: &Path, counting: bool) -> Result<Self> {
+        let more = if counting { COUNTING } else { DEFAULTS };
+        let options = Options { max_connections: 400, more, ..Options::default() };
+        // One that a killed run has left behind may have other settings.
+        Cluster::open(home, &options)?.stop()?;
+        let cluster = Cluster::open(home, &options)?;
         let admin = PgConnection::establish(&cluster.url("postgres"))?;
         let postgres = Self { cluster, admin: RefCell::new(admin) };
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             ensure!(postgres.word(&format!("SELECT current_setting('{setting}') AS word"))? == "on", "{setting} is off");
         }
-        postgres.drop(TEMPLATE)?;
+        for leftover in [TEMPLATE, MEASURED, crate::fill::DATABASE] {
+            postgres.drop(leftover)?;
+        }
         postgres.cluster.create_database(TEMPLATE)?;
         ringup::db::migrate(&postgres.url(TEMPLATE))?;
         Ok(postgres)

@@ -37,11 +37,13 @@ pub fn start(bench: &Bench, database: &str, mail: &Mail) -> Result<Receiver> {
         Mail::Smtp(url) => url.clone(),
         Mail::Queued | Mail::Files => format!("file://{}", files.display()),
     };
+    let options = bench.session.iter().map(|setting| format!("-c%20{}", setting.replace('=', "%3D")));
+    let options = options.collect::<Vec<_>>().join("%20");
     command.envs([
-        ("DATABASE_URL", database),
+        ("DATABASE_URL", &format!("{database}?options={options}")[..]),
         ("STRIPE_WEBHOOK_SECRET", SECRET),
         ("STRIPE_TOLERANCE", "3600"),
-        ("SMTP_URL", &smtp),
+        ("SMTP_URL", &smtp[..]),
         ("MAIL_FROM", "Corner Shop <orders@example.com>"),
         ("SHOP_NAME", "Corner Shop"),
         ("HOST", "127.0.0.1"),

@@ -7,6 +7,7 @@ mod mail;
 mod paced;
 mod rates;
 mod start;
+mod statements;
 mod stored;
 mod variants;
 
@@ -58,7 +59,7 @@ pub struct Row {
 }
 
 /// All rows; those that take minutes last.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 11] = [
     Row { name: "rates-64", measure: rates::at_64 },
     Row { name: "rates-256", measure: rates::at_256 },
     Row { name: "variants", measure: variants::measure },
@@ -68,5 +69,6 @@ pub const ROWS: [Row; 10] = [
     Row { name: "connections", measure: connections::measure },
     Row { name: "mail", measure: mail::measure },
     Row { name: "start", measure: start::measure },
+    Row { name: "statements", measure: statements::measure },
     Row { name: "stored", measure: stored::measure },
 ];
