@@ -44,13 +44,7 @@ impl Connection {
 
 /// Sends the requests from `from` on, one every `period`, for `time`. Latencies count from the moment at which a
 /// request was to be sent, so that a late one is not forgiven.
-pub fn open_loop(
-    address: SocketAddr,
-    tape: &Tape,
-    from: usize,
-    period: Duration,
-    time: Duration,
-) -> Result<Latencies> {
+pub fn open_loop(address: SocketAddr, tape: &Tape, from: usize, period: Duration, time: Duration) -> Result<Latencies> {
     let start = Instant::now() + Duration::from_millis(50);
     let turns = u32::try_from(time.as_micros() / period.as_micros()).context("too many requests")?;
     ensure!(from + turns as usize <= tape.len(), "the tape is too short");

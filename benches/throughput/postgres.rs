@@ -13,7 +13,8 @@ use ringup::dev::postgres::{Cluster, Options};
 use crate::process;
 
 /// Undoes what `ringup dev` sets for a small cluster: these are Postgres's own defaults, but for the connections.
-const DEFAULTS: &str = "-c shared_buffers=128MB -c wal_level=replica -c max_wal_senders=10 -c max_wal_size=1GB -c jit=on";
+const DEFAULTS: &str =
+    "-c shared_buffers=128MB -c wal_level=replica -c max_wal_senders=10 -c max_wal_size=1GB -c jit=on";
 /// The same, with statements counted.
 const COUNTING: &str = "-c shared_buffers=128MB -c wal_level=replica -c max_wal_senders=10 -c max_wal_size=1GB -c jit=on \
                         -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track_planning=on";
@@ -59,7 +60,10 @@ impl Postgres {
         let admin = PgConnection::establish(&cluster.url("postgres"))?;
         let postgres = Self { cluster, admin: RefCell::new(admin) };
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-            ensure!(postgres.word(&format!("SELECT current_setting('{setting}') AS word"))? == "on", "{setting} is off");
+            ensure!(
+                postgres.word(&format!("SELECT current_setting('{setting}') AS word"))? == "on",
+                "{setting} is off"
+            );
         }
         for leftover in [TEMPLATE, MEASURED, crate::fill::DATABASE] {
             postgres.drop(leftover)?;
@@ -112,7 +116,9 @@ impl Postgres {
     /// What `database` has been through, once all others have left it, since its log stood at `wal`.
     pub fn wear(&self, database: &str, wal: i64) -> Result<Wear> {
         let name = database.rsplit('/').next().unwrap_or_default();
-        let others = format!("SELECT count(*) AS number FROM pg_stat_activity WHERE datname = '{name}' AND backend_type = 'client backend'");
+        let others = format!(
+            "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = '{name}' AND backend_type = 'client backend'"
+        );
         // Backends write their statistics as they leave.
         while self.number(&others)? > 0 {
             std::thread::sleep(Duration::from_millis(5));

@@ -94,7 +94,8 @@ pub fn family_cpu(parent: u32) -> Result<Duration> {
     for entry in fs::read_dir("/proc")?.filter_map(Result::ok) {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
         // A process may end while the list is read; its parent then has its time.
-        total += pid.and_then(|pid| stat(pid).ok()).filter(|stat| stat.parent == parent).map_or(Duration::ZERO, |s| s.own);
+        total +=
+            pid.and_then(|pid| stat(pid).ok()).filter(|stat| stat.parent == parent).map_or(Duration::ZERO, |s| s.own);
     }
     Ok(total)
 }

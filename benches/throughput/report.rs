@@ -20,7 +20,9 @@ pub fn render(bench: &Bench, outcomes: &[Outcome], steal: f64) -> Result<String>
     let mut text = format!("{HEAD}{}\n", machine(bench, steal)?);
     let lines: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.lines).collect();
     if !lines.is_empty() {
-        text.push_str("## Against what is owed\n\n| figure | measured | at least | then | |\n| --- | --- | --- | --- | --- |\n");
+        text.push_str(
+            "## Against what is owed\n\n| figure | measured | at least | then | |\n| --- | --- | --- | --- | --- |\n",
+        );
         for line in lines {
             let verdict = verdict(&line.values, line.owed, line.aim);
             writeln!(text, "| {} | {} | {} | {} | {verdict} |", line.figure, line.values, line.owed, line.aim)?;
@@ -56,8 +58,8 @@ fn row(text: &mut String, runs: &Runs) -> std::fmt::Result {
         let values = runs.of(figure);
         if values.median() > 0.0 { values.to_string() } else { "–".to_owned() }
     };
-    let cells =
-        [|r: &Run| r.rate, |r: &Run| r.server_cpu, |r: &Run| r.postgres_cpu, |r: &Run| r.p50, |r: &Run| r.p99].map(cell);
+    let cells = [|r: &Run| r.rate, |r: &Run| r.server_cpu, |r: &Run| r.postgres_cpu, |r: &Run| r.p50, |r: &Run| r.p99]
+        .map(cell);
     let more = [|r: &Run| r.memory, |r: &Run| r.wal, |r: &Run| r.dead, |r: &Run| r.generator_cpu].map(|f| {
         let median = runs.of(f).median();
         if median > 0.0 { crate::figures::number(median) } else { "–".to_owned() }
@@ -68,10 +70,12 @@ fn row(text: &mut String, runs: &Runs) -> std::fmt::Result {
 /// The machine's facts, but for its name.
 fn machine(bench: &Bench, steal: f64) -> Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |(_, m)| m);
+    let model =
+        cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |(_, m)| m);
     let cores = std::thread::available_parallelism()?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let rustc = Command::new("rustc").arg("--version").output().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    let rustc =
+        Command::new("rustc").arg("--version").output().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     let body = bench.tape(crate::traffic::Traffic::Checkouts)?.body_length();
     Ok(format!(
         "- {} · {cores} × {model}, Linux {}\n- Postgres {} with its default settings, so durable (`fsync`, `synchronous_commit` and `full_page_writes` on), over TCP\n\

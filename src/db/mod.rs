@@ -5,6 +5,9 @@
 //! stuck writer.
 
 pub mod schema;
+mod statement;
+
+pub use statement::{Bound, Prepared, Values, prepared};
 
 use anyhow::{Context, bail};
 use diesel::pg::PgConnection;
@@ -57,6 +60,15 @@ pub fn with_timeouts(url: &str) -> String {
 pub fn connect(url: &str) -> anyhow::Result<PgConnection> {
     let mut conn = PgConnection::establish(&with_timeouts(url)).context("cannot connect to DATABASE_URL")?;
     diesel::connection::SimpleConnection::batch_execute(&mut conn, SESSION).context("cannot set up the session")?;
+    Ok(conn)
+}
+
+/// Opens the writer's connection. All that it does is to look rows up by their keys, with statements that are planned once:
+/// a plan that was made while a table was small must not read the whole of it when it is large.
+pub fn connect_writer(url: &str) -> anyhow::Result<PgConnection> {
+    const BY_KEYS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+    let mut conn = connect(url)?;
+    diesel::connection::SimpleConnection::batch_execute(&mut conn, BY_KEYS).context("cannot set up the session")?;
     Ok(conn)
 }
 

@@ -1,6 +1,7 @@
 //! The SQL of the inbox. Statements take whole batches, sorted by key, so that concurrent writers never deadlock.
 
 use super::State;
+use crate::db::prepared;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
@@ -80,7 +81,7 @@ fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<V
     fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
         events.iter().map(|event| of(event)).collect()
     }
-    sql_query(
+    prepared(
         "INSERT INTO events (source, account, event_id, livemode, type, api_version, created, object_id, body_crc32, state, reason, received_at) \
          SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (source, account, event_id) DO NOTHING RETURNING id, source, account, event_id",
@@ -105,7 +106,7 @@ fn insert_payloads<'a>(conn: &mut PgConnection, new: impl Iterator<Item = (i64, 
     if ids.is_empty() {
         return Ok(());
     }
-    sql_query("INSERT INTO payloads (event, body) SELECT * FROM UNNEST($1, $2)")
+    prepared("INSERT INTO payloads (event, body) SELECT * FROM UNNEST($1, $2)")
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Array<Binary>, _>(bodies)
         .execute(conn)
@@ -150,7 +151,7 @@ pub fn known(conn: &mut PgConnection, source: &str, account: &str, ids: &[&str])
         event_id: String,
     }
     let known: Vec<Known> =
-        sql_query("SELECT event_id FROM events WHERE source = $1 AND account = $2 AND event_id = ANY($3)")
+        prepared("SELECT event_id FROM events WHERE source = $1 AND account = $2 AND event_id = ANY($3)")
             .bind::<Text, _>(source)
             .bind::<Text, _>(account)
             .bind::<Array<Text>, _>(ids)
@@ -174,7 +175,7 @@ pub fn conflicts(conn: &mut PgConnection, duplicates: &[&NewEvent]) -> QueryResu
     if duplicates.is_empty() {
         return Ok(Vec::new());
     }
-    sql_query(
+    prepared(
         "SELECT e.event_id, e.account FROM UNNEST($1, $2, $3, $4, $5) AS new (source, account, event_id, api_version, crc) \
          JOIN events e ON (e.source, e.account, e.event_id) = (new.source, new.account, new.event_id) \
          WHERE e.body_crc32 <> new.crc AND e.api_version IS NOT DISTINCT FROM new.api_version",
@@ -257,7 +258,7 @@ pub fn settle(
     if ids.is_empty() {
         return Ok(0);
     }
-    sql_query(
+    prepared(
         "WITH done AS (DELETE FROM pending WHERE event = ANY($1) AND lease = $2 RETURNING event) \
          UPDATE events SET state = $3, reason = $4 FROM done WHERE events.id = done.event",
     )

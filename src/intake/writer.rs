@@ -195,7 +195,7 @@ fn write_batch(shared: &Arc<Shared>, generation: u64, conn: &mut Option<PgConnec
 fn commit(shared: &Arc<Shared>, conn: &mut Option<PgConnection>, submissions: &[&Submission]) -> Vec<Answer> {
     let ready = match conn.take() {
         Some(open) => Ok(open),
-        None => db::connect(&shared.database_url),
+        None => db::connect_writer(&shared.database_url),
     };
     let mut open = match ready {
         Ok(open) => open,

@@ -3,6 +3,7 @@
 
 use super::facts::{Facts, Reference};
 use super::order::Order;
+use crate::db::prepared;
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
@@ -58,7 +59,7 @@ fn unzip(references: &[&Scoped]) -> Columns {
 /// The orders that `references` name now.
 pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<HashMap<Scoped, Uuid>> {
     let (values, kinds, accounts, livemodes, sources) = unzip(references);
-    let rows: Vec<ReferenceRow> = sql_query(
+    let rows: Vec<ReferenceRow> = prepared(
         "SELECT asked.n, r.order_id FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS asked (value, kind, account, livemode, source, n) \
          JOIN order_references r USING (value, kind, account, livemode, source)",
     )
@@ -76,7 +77,7 @@ pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<H
 /// writer's uncommitted ones.
 pub fn refer(conn: &mut PgConnection, references: &[(&Scoped, Uuid)]) -> QueryResult<usize> {
     let (values, kinds, accounts, livemodes, sources) = unzip(&references.iter().map(|(r, _)| *r).collect::<Vec<_>>());
-    sql_query(
+    prepared(
         "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
          SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
@@ -176,13 +177,13 @@ pub struct Locked {
 /// Locks the orders among `ids` that nobody else holds, in the order of their ids. Facts of more than `largest` bytes are
 /// not read: their length is known without that.
 pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> QueryResult<Vec<Locked>> {
-    let rows: Vec<LockedRow> = sql_query(
-        "SELECT id, reference, CASE WHEN octet_length(facts) > $2 THEN '{}' ELSE facts END AS facts, version, moved, \
-                merged_into IS NOT NULL AS merged, octet_length(facts) > $2 AS large \
-         FROM orders WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+    let rows: Vec<LockedRow> = prepared(
+        "SELECT id, reference, CASE WHEN octet_length(facts) > given.largest THEN '{}' ELSE facts END AS facts, version, moved, \
+                merged_into IS NOT NULL AS merged, octet_length(facts) > given.largest AS large \
+         FROM orders, (SELECT $1 AS largest) given WHERE id = ANY($2) ORDER BY id FOR NO KEY UPDATE OF orders SKIP LOCKED",
     )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Integer, _>(largest.unwrap_or(i32::MAX))
+    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .load(conn)?;
     let locked = |row: LockedRow| Locked {
         id: row.id,
@@ -205,7 +206,7 @@ struct IdRow {
 
 /// Which of `ids` have a row (locked by someone else, where [`lock`] skipped them).
 pub fn existing(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Uuid>> {
-    let rows: Vec<IdRow> = sql_query("SELECT id FROM orders WHERE id = ANY($1)")
+    let rows: Vec<IdRow> = prepared("SELECT id FROM orders WHERE id = ANY($1)")
         .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
         .load(conn)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
@@ -250,7 +251,7 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     fn column<'a, T>(orders: &'a [Written], of: impl Fn(&'a Written) -> T) -> Vec<T> {
         orders.iter().map(of).collect()
     }
-    sql_query(
+    prepared(
         "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, review_reasons, currency, amount_expected, \
                              amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version, subscription, renewal, line_items) \
          SELECT id, source, account, livemode, reference, status, money_status, string_to_array(reasons, ' '), currency, expected, \

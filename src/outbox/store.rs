@@ -3,6 +3,7 @@
 //! Rows are locked in the order of their ids wherever a statement takes several and waits for them; a claim waits
 //! for none. So no two of these statements can block each other in a circle.
 
+use crate::db::prepared;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -228,7 +229,7 @@ pub(super) fn settle(
 
 /// The attempt took place, whoever holds the message now. A claim that was settled twice leaves one row.
 fn record(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
-    sql_query(
+    prepared(
         "INSERT INTO attempts (message_id, number, started_at, duration_ms, outcome, answer) \
          SELECT a.message_id, a.number, a.started_at, a.duration_ms, a.outcome, a.answer \
          FROM unnest($1, $2, $3, $4, $5, $6) AS a (message_id, number, started_at, duration_ms, outcome, answer) \

@@ -43,7 +43,8 @@ fn raise_limit() -> Result<(), String> {
     let (mut limit, wanted) = (getrlimit(Resource::Nofile), IDLE as u64 + OTHERS);
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = limit.maximum.map_or(Some(wanted), |maximum| Some(maximum.min(wanted)));
-        setrlimit(Resource::Nofile, limit).map_err(|error| format!("the limit of open files can't be raised: {error}"))?;
+        setrlimit(Resource::Nofile, limit)
+            .map_err(|error| format!("the limit of open files can't be raised: {error}"))?;
     }
     match getrlimit(Resource::Nofile).current {
         Some(files) if files < wanted => Err(format!("a process may have {files} files open, and {wanted} are needed")),

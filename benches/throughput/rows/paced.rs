@@ -30,7 +30,9 @@ pub fn measure(bench: &Bench) -> Result<Outcome> {
         most.push(latencies.percentile(0.99));
     }
     let mut outcome = Outcome::default();
-    outcome.remarks.push(format!("At 500 events/s with mail delivered to files, server and Postgres use {cpu} % of one core."));
+    outcome
+        .remarks
+        .push(format!("At 500 events/s with mail delivered to files, server and Postgres use {cpu} % of one core."));
     outcome.at_most("answer at 500/s paced, p50, ms", half, 2.0, 1.0);
     outcome.at_most("answer at 500/s paced, p99, ms", most, 15.0, 8.0);
     Ok(outcome)

@@ -41,7 +41,9 @@ pub fn measure(bench: &Bench) -> Result<Outcome> {
     let (tape, sink) = (bench.tape(Traffic::Checkouts)?, Sink::start()?);
     for (mail, name) in [(Mail::Queued, "delivery off, 64"), (Mail::Smtp(sink.url), "delivery on, 64")] {
         bench.postgres.fresh()?;
-        bench.postgres.prepare("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()")?;
+        bench
+            .postgres
+            .prepare("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()")?;
         let server = product::start(bench, &bench.postgres.measured(), &mail)?;
         let (run, stored) = runs::measure(bench, &server, lane(&tape, 64))?;
         drop(server);

@@ -1,11 +1,11 @@
 //! The rate with millions of events stored, beside that on empty tables.
 
 use super::Outcome;
+use crate::Bench;
 use crate::fill;
 use crate::product::{self, Mail};
 use crate::runs::{self, Runs, lane};
 use crate::traffic::{Tape, Traffic};
-use crate::Bench;
 use anyhow::Result;
 use std::rc::Rc;
 
@@ -13,7 +13,9 @@ use std::rc::Rc;
 pub fn measure(bench: &Bench) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let Some(events) = bench.stored else {
-        outcome.remarks.push("5 million events stored: not measured; `make bench ARGS=--with-5m` fills the tables.".into());
+        outcome
+            .remarks
+            .push("5 million events stored: not measured; `make bench ARGS=--with-5m` fills the tables.".into());
         return Ok(outcome);
     };
     outcome.remarks.push(fill::fill(bench, events)?);

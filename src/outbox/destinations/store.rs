@@ -1,5 +1,6 @@
 //! The SQL of destinations.
 
+use crate::db::prepared;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ struct ListenerRow {
 
 /// Whoever hears of notices right now.
 pub fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
-    let rows: Vec<ListenerRow> = sql_query(
+    let rows: Vec<ListenerRow> = prepared(
         "SELECT id, kind, events, repository, ref AS git_ref FROM destinations \
          WHERE kind <> 'email' AND state IN ('active', 'paused') ORDER BY id",
     )

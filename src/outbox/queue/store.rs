@@ -3,6 +3,7 @@
 //! Rows are locked in the order of their ids wherever a statement takes several and waits for them, so no two of
 //! these statements can block each other in a circle.
 
+use crate::db::prepared;
 use std::borrow::Cow;
 
 use diesel::prelude::*;
@@ -19,7 +20,7 @@ use crate::outbox::templates::told_to_the_shop;
 pub(super) fn insert(conn: &mut PgConnection, messages: &[(&NewNotice, Message<'_>)]) -> QueryResult<usize> {
     let columns = Columns::of(messages);
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
-    sql_query(
+    prepared(
         "INSERT INTO outbox (id, kind, destination, notice, dedupe_key, order_id, event, about, next_at, waiting, held) \
          SELECT m.id, m.kind, m.destination, m.notice, m.dedupe_key, m.order_id, m.event, m.about, \
                 now() + make_interval(secs => m.delay), m.waiting, m.held \
