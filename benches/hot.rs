@@ -31,7 +31,9 @@ fn main() -> anyhow::Result<()> {
     }
     let (first, rest) = known.split_first().ok_or(anyhow::anyhow!("a checkout without events"))?;
     let mut whole = first.clone();
-    rest.iter().for_each(|facts| whole.merge(facts));
+    for facts in rest {
+        whole.merge(facts);
+    }
     let group = whole.clone().groups().pop().ok_or(anyhow::anyhow!("a checkout without an order"))?;
     let stored = serde_json::to_string(&whole)?;
     let header = signature::sign(SECRET, NOW, charge);
@@ -46,7 +48,9 @@ fn main() -> anyhow::Result<()> {
     bench(c, "take the facts", bytes, || orders::take(&event, &labelling));
     bench(c, "merge four events", None, || {
         let mut facts = first.clone();
-        rest.iter().for_each(|more| facts.merge(more));
+        for more in rest {
+            facts.merge(more);
+        }
         facts
     });
     bench(c, "references", None, || whole.references());

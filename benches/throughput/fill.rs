@@ -9,6 +9,7 @@ use diesel::{Connection, PgConnection};
 
 use crate::Bench;
 use crate::load::closed;
+use crate::postgres;
 use crate::product::{self, Mail};
 use crate::runs::{all_applied, lane};
 use crate::traffic::{Tape, Traffic};
@@ -78,20 +79,20 @@ pub fn fill(bench: &Bench, events: u64) -> Result<String> {
     let tape = std::rc::Rc::new(Tape::make(Traffic::Checkouts, bench.numbers(SEEDS), SEEDS)?);
     let load = closed(server.address, &[lane(&tape, 16)], Duration::from_secs(60))?.remove(0);
     drop(server);
-    all_applied(bench, &database, load.counts.accepted)?;
+    all_applied(&database, load.counts.stored())?;
     let mut conn = PgConnection::establish(&database)?;
     conn.batch_execute(PREPARE)?;
     conn.batch_execute(&format!(
-        "CREATE TEMP TABLE copies AS SELECT k * seeds + n AS n, letters AS was, pg_temp.letters(10 * 62 ^ 5::bigint + (k * seeds + n)::bigint) AS becomes \
+        "CREATE TEMP TABLE copies AS SELECT k * seeds + n AS n, letters AS was, pg_temp.letters(10 * (62 ^ 5)::bigint + k * seeds + n) AS becomes \
          FROM seeds, generate_series(0, {} / seeds - 1) AS k; ANALYZE copies; ANALYZE seed_events; ANALYZE seed_orders",
         events / A_CHECKOUT
     ))?;
     for statement in COPY.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
         conn.batch_execute(statement)?;
     }
-    let there = bench.postgres.count(&database, "SELECT count(*) AS number FROM events")?;
+    let there = postgres::count(&database, "SELECT count(*) AS number FROM events")?;
     ensure!(there >= i64::try_from(events)? * 99 / 100, "only {there} events were made");
-    let bytes = bench.postgres.count(&database, "SELECT pg_database_size(current_database()) AS number")?;
+    let bytes = postgres::count(&database, "SELECT pg_database_size(current_database()) AS number")?;
     Ok(format!(
         "Events stored: {SEEDS} were received by ringup and then copied by INSERT … SELECT with their payloads, orders, references and messages, each under \
          ids of its own, to {there} events ({} GiB with indexes), vacuumed; it took {} s. The new events' ids sort after the stored ones', as Stripe's do; \

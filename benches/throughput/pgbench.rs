@@ -28,7 +28,7 @@ pub fn run(bench: &Bench, clients: usize) -> Result<Run> {
     ensure!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
     let inserts = figure(&said, "number of transactions actually processed: ")?;
-    let cpu = (postgres.cpu()? - cpu).as_secs_f64() * 1e6 / inserts;
+    let cpu = postgres.cpu()?.saturating_sub(cpu).as_secs_f64() * 1e6 / inserts;
     let wear = postgres.wear(&postgres.measured(), wal)?;
     Ok(Run {
         rate: figure(&said, "tps = ")?,

@@ -102,12 +102,6 @@ impl Postgres {
         diesel::connection::SimpleConnection::batch_execute(&mut conn, sql).context("preparing the measured database")
     }
 
-    /// The number that a query on a database selects.
-    pub fn count(&self, database: &str, sql: &str) -> Result<i64> {
-        let mut conn = PgConnection::establish(database)?;
-        Ok(sql_query(sql).get_result::<Number>(&mut conn).with_context(|| sql.to_owned())?.number)
-    }
-
     /// Bytes of write-ahead log written so far.
     pub fn wal(&self) -> Result<i64> {
         self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint AS number")
@@ -125,7 +119,7 @@ impl Postgres {
         }
         let wal = self.wal()? - wal;
         let dead = "SELECT COALESCE(sum(n_tup_upd + n_tup_del), 0)::bigint AS number FROM pg_stat_user_tables";
-        Ok(Wear { wal, dead: self.count(database, dead)? })
+        Ok(Wear { wal, dead: count(database, dead)? })
     }
 
     /// The processor time of all its processes.
@@ -161,4 +155,10 @@ impl Postgres {
     fn word(&self, sql: &str) -> Result<String> {
         Ok(sql_query(sql).get_result::<Word>(&mut *self.admin.borrow_mut()).with_context(|| sql.to_owned())?.word)
     }
+}
+
+/// The number that a query on a database selects as `number`.
+pub fn count(database: &str, sql: &str) -> Result<i64> {
+    let mut conn = PgConnection::establish(database)?;
+    Ok(sql_query(sql).get_result::<Number>(&mut conn).with_context(|| sql.to_owned())?.number)
 }

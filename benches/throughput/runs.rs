@@ -11,7 +11,7 @@ use crate::load::{Lane, Load, closed};
 use crate::process::{Receiver, own_cpu};
 use crate::product::{self, Mail};
 use crate::traffic::Tape;
-use crate::{Bench, Role, receivers};
+use crate::{Bench, Role, postgres, receivers};
 
 /// Connections, caches and branch predictors warm up for so long before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(700);
@@ -76,7 +76,7 @@ pub fn product(bench: &Bench, tape: &Rc<Tape>, connections: usize) -> Result<Run
     let (run, stored) = measure(bench, &server, lane(tape, connections))?;
     drop(server);
     let wear = bench.postgres.wear(&database, wal)?;
-    all_applied(bench, &database, stored)?;
+    all_applied(&database, stored)?;
     Ok(Run { wal: share(wear.wal, stored), dead: share(wear.dead, stored), ..run })
 }
 
@@ -114,16 +114,16 @@ pub fn measure(bench: &Bench, server: &Receiver, lane: Lane) -> Result<(Run, usi
     let each = |time: Duration| per_event(time, &load);
     let run = Run {
         rate: load.rate(),
-        server_cpu: each(after.0 - before.0),
-        postgres_cpu: each(after.1 - before.1),
-        generator_cpu: each(after.2 - before.2),
+        server_cpu: each(after.0.saturating_sub(before.0)),
+        postgres_cpu: each(after.1.saturating_sub(before.1)),
+        generator_cpu: each(after.2.saturating_sub(before.2)),
         mean: load.latencies.mean(),
         p50: load.latencies.percentile(0.5),
         p99: load.latencies.percentile(0.99),
         memory: server.peak_memory()?,
         ..Run::default()
     };
-    Ok((run, warm.counts.accepted + load.counts.accepted))
+    Ok((run, warm.counts.stored() + load.counts.stored()))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -137,8 +137,8 @@ fn share(of: i64, events: usize) -> f64 {
 }
 
 /// A rate counts only where each event that was acknowledged is stored and applied, and each paid order's mail queued.
-pub fn all_applied(bench: &Bench, database: &str, stored: usize) -> Result<()> {
-    let count = |sql: &str| bench.postgres.count(database, &format!("SELECT count(*) AS number FROM {sql}"));
+pub fn all_applied(database: &str, stored: usize) -> Result<()> {
+    let count = |sql: &str| postgres::count(database, &format!("SELECT count(*) AS number FROM {sql}"));
     let events = count("events WHERE state IN ('processed', 'ignored')")?;
     ensure!(events == i64::try_from(stored)?, "{stored} events were accepted, {events} are stored and applied");
     let untold = "orders o WHERE status = 'paid' AND merged_into IS NULL \

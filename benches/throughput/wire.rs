@@ -37,6 +37,11 @@ impl Counts {
         }
     }
 
+    /// Those that are in the database now and were not before.
+    pub fn stored(&self) -> usize {
+        self.accepted + self.ignored
+    }
+
     /// Those that were answered 200.
     pub fn acknowledged(&self) -> usize {
         self.accepted + self.duplicates + self.ignored

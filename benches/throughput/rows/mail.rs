@@ -1,12 +1,12 @@
 //! Mails to a local mail server, with and without intake beside.
 
 use super::Outcome;
-use crate::Bench;
 use crate::figures::Figures;
 use crate::product::{self, Mail};
 use crate::runs::{self, Runs, lane};
 use crate::smtp::Sink;
 use crate::traffic::Traffic;
+use crate::{Bench, postgres};
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ pub fn measure(bench: &Bench) -> Result<Outcome> {
         beside.push(rate(sink.mails() - before, start.elapsed()));
         let (before, start) = (sink.mails(), Instant::now());
         std::thread::sleep(bench.time);
-        let queued = bench.postgres.count(
+        let queued = postgres::count(
             &bench.postgres.measured(),
             "SELECT count(*) AS number FROM outbox WHERE state = 'queued' AND next_at <= now()",
         )?;

@@ -25,7 +25,9 @@ pub fn measure(bench: &Bench) -> Result<Outcome> {
         open_loop(server.address, &tape, 0, PERIOD, WARM_UP)?;
         let before = server.cpu()? + bench.postgres.cpu()?;
         let latencies = open_loop(server.address, &tape, warm, PERIOD, time)?;
-        cpu.push((server.cpu()? + bench.postgres.cpu()? - before).as_secs_f64() / time.as_secs_f64() * 100.0);
+        cpu.push(
+            (server.cpu()? + bench.postgres.cpu()?).saturating_sub(before).as_secs_f64() / time.as_secs_f64() * 100.0,
+        );
         half.push(latencies.percentile(0.5));
         most.push(latencies.percentile(0.99));
     }
