@@ -226,7 +226,7 @@ fn submit(config: &Config, event: NewEvent) -> anyhow::Result<()> {
     let facts = rules.judge_stored(event.source, &event.body).facts;
     let permit = Budget::new(event.body.len()).reserve(event.body.len()).context("no room for one event")?;
     let (intake, writer) = Intake::new(config.database_url.expose(), rules.settings, || ());
-    let answer = intake.submit(Submission { event, facts, notices: Vec::new(), permit })?.blocking_recv();
+    let answer = intake.submit(Submission::new(event, facts, permit))?.blocking_recv();
     drop(intake);
     writer.stop();
     match answer {

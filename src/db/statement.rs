@@ -88,9 +88,10 @@ fn cut(sql: &'static str, number: usize) -> QueryResult<(&'static str, &'static 
     split.ok_or_else(|| diesel::result::Error::QueryBuilderError(format!("${number} is not the next of: {sql}").into()))
 }
 
-impl<V: Values> QueryFragment<Pg> for Prepared<V> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let (rest, number) = self.values.write(self.sql, &mut out)?;
+impl<V: Values> Prepared<V> {
+    /// Writes the statement with its values. Its placeholders are numbered anew, after those that stand before it.
+    pub(super) fn write<'a, 'b: 'a>(&'b self, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<()> {
+        let (rest, number) = self.values.write(self.sql, out)?;
         if rest.contains('$') {
             return Err(diesel::result::Error::QueryBuilderError(
                 format!("more than {number} values in: {}", self.sql).into(),
@@ -98,6 +99,12 @@ impl<V: Values> QueryFragment<Pg> for Prepared<V> {
         }
         out.push_sql(rest);
         Ok(())
+    }
+}
+
+impl<V: Values> QueryFragment<Pg> for Prepared<V> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.write(&mut out)
     }
 }
 

@@ -50,7 +50,7 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State) ->
     let told = GitHubEvent { content_type, signature: Some(signature), ..told };
     let event = stored(&told, body);
     let notices = if told.event == "ping" { Vec::new() } else { vec![notice(told)] };
-    submit(Submission { event, facts: None, notices, permit }, complete, state).await
+    submit(Submission { notices, ..Submission::new(event, None, permit) }, complete, state).await
 }
 
 /// The signature that is believed.

@@ -113,7 +113,7 @@ fn admit(body: Vec<u8>, permit: Permit, state: &State) -> Result<Submission, Htt
     let verdict = state.rules.judge(&event);
     report(&event, &verdict, state);
     let stored = rules::stored(&event, &verdict, Utc::now());
-    Ok(Submission { event: NewEvent { body, ..stored }, facts: verdict.facts, notices: Vec::new(), permit })
+    Ok(Submission::new(NewEvent { body, ..stored }, verdict.facts, permit))
 }
 
 fn report(event: &Event<'_>, verdict: &Verdict, state: &State) {

@@ -23,7 +23,7 @@ mod store;
 pub use store::{
     ClaimedEvent, Conflict, Left, NewEvent, claim, conflicts, known, leave_to_fetch, mark_pending, postpone,
 };
-pub use store::{Reopened, put, put_back, reopen, settle};
+pub use store::{Reopened, Seen, insert, put, put_back, reopen, seen, settle};
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! The SQL of the inbox. Statements take whole batches, sorted by key, so that concurrent writers never deadlock.
 
 use super::State;
-use crate::db::prepared;
+use crate::db::{Part, Parts, Values, prepared};
 use chrono::{DateTime, Utc};
-use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::pg::{Pg, PgConnection};
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::{HashMap, HashSet};
+use std::io::Write;
 use uuid::Uuid;
 
 /// An event to be stored.
@@ -77,10 +79,74 @@ pub fn put(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Opt
     Ok(ids)
 }
 
-fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Stored>> {
-    fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
-        events.iter().map(|event| of(event)).collect()
+fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
+    events.iter().map(|event| of(event)).collect()
+}
+
+/// Which of some events are stored already.
+#[derive(Debug, QueryableByName)]
+pub struct Seen {
+    /// Their places in what was asked for, from 1.
+    #[diesel(sql_type = Array<BigInt>)]
+    pub seen: Vec<i64>,
+}
+
+impl Seen {
+    /// One flag for each of `count` events: whether it is new.
+    pub fn news(&self, count: usize) -> Vec<bool> {
+        let mut new = vec![true; count];
+        for n in &self.seen {
+            if let Some(new) = usize::try_from(n - 1).ok().and_then(|n| new.get_mut(n)) {
+                *new = false;
+            }
+        }
+        new
     }
+}
+
+/// Asks which of `events` are stored already: [`Seen`].
+pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
+    prepared(
+        "SELECT ARRAY(SELECT asked.n FROM UNNEST($1, $2, $3) WITH ORDINALITY AS asked (source, account, event_id, n) \
+                      JOIN events USING (source, account, event_id)) AS seen",
+    )
+    .bind::<Array<Text>, _>(column(events, |e| e.source))
+    .bind::<Array<Text>, _>(column(events, |e| &e.account[..]))
+    .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
+    .called("seen")
+}
+
+/// Stores `events` (sorted by key, each key once) with their bytes; none of them is pending. Fails where one is stored
+/// already.
+pub fn insert<'a>(events: &[&'a NewEvent]) -> impl Parts + use<'a> {
+    let given = prepared(
+        "SELECT nextval('events_id_seq') AS id, given.* FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+                AS given (source, account, event_id, livemode, type, api_version, created, object_id, crc, state, reason, received_at, body)",
+    )
+    .bind::<Array<Text>, _>(column(events, |e| e.source))
+    .bind::<Array<Text>, _>(column(events, |e| &e.account[..]))
+    .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
+    .bind::<Array<Bool>, _>(column(events, |e| e.livemode))
+    .bind::<Array<Text>, _>(column(events, |e| &e.event_type[..]))
+    .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.api_version.as_deref()))
+    .bind::<Array<Nullable<BigInt>>, _>(column(events, |e| e.created))
+    .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.object_id.as_deref()))
+    .bind::<Array<BigInt>, _>(column(events, NewEvent::crc))
+    .bind::<Array<Text>, _>(column(events, |e| e.state.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.reason.as_deref()))
+    .bind::<Array<Timestamptz>, _>(column(events, |e| e.received_at))
+    .bind::<Array<Binary>, _>(Bodies(column(events, |e| &e.body[..])));
+    let stored = prepared(
+        "INSERT INTO events (id, source, account, event_id, livemode, type, api_version, created, object_id, body_crc32, state, reason, received_at) \
+         OVERRIDING SYSTEM VALUE \
+         SELECT id, source, account, event_id, livemode, type, api_version, created, object_id, crc, state, reason, received_at FROM given \
+         RETURNING true",
+    );
+    let bodies = prepared("INSERT INTO payloads (event, body) SELECT id, body FROM given RETURNING true");
+    (Some(given.called("given")), (Some(stored.called("stored")), Some(bodies.called("bodies"))))
+}
+
+fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Stored>> {
     prepared(
         "INSERT INTO events (source, account, event_id, livemode, type, api_version, created, object_id, body_crc32, state, reason, received_at) \
          SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
@@ -101,6 +167,32 @@ fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<V
     .load(conn)
 }
 
+/// Bodies as an array, each copied once: diesel's own arrays copy each value twice.
+#[derive(Debug)]
+struct Bodies<'a>(Vec<&'a [u8]>);
+
+impl ToSql<Array<Binary>, Pg> for Bodies<'_> {
+    /// As Postgres' `array_send` writes it: dimensions, whether there are nulls, the type; then the length and the first
+    /// index; then each value after its length.
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        let bytea = <Pg as HasSqlType<Binary>>::metadata(out.metadata_lookup()).oid()?;
+        let dimensions: i32 = if self.0.is_empty() { 0 } else { 1 };
+        for number in [dimensions, 0] {
+            out.write_all(&number.to_be_bytes())?;
+        }
+        out.write_all(&bytea.to_be_bytes())?;
+        if dimensions > 0 {
+            out.write_all(&i32::try_from(self.0.len())?.to_be_bytes())?;
+            out.write_all(&1_i32.to_be_bytes())?;
+        }
+        for body in &self.0 {
+            out.write_all(&i32::try_from(body.len())?.to_be_bytes())?;
+            out.write_all(body)?;
+        }
+        Ok(IsNull::No)
+    }
+}
+
 fn insert_payloads<'a>(conn: &mut PgConnection, new: impl Iterator<Item = (i64, &'a [u8])>) -> QueryResult<()> {
     let (ids, bodies): (Vec<i64>, Vec<&[u8]>) = new.unzip();
     if ids.is_empty() {
@@ -108,7 +200,7 @@ fn insert_payloads<'a>(conn: &mut PgConnection, new: impl Iterator<Item = (i64, 
     }
     prepared("INSERT INTO payloads (event, body) SELECT * FROM UNNEST($1, $2)")
         .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<Binary>, _>(bodies)
+        .bind::<Array<Binary>, _>(Bodies(bodies))
         .execute(conn)
         .map(drop)
 }

@@ -1,13 +1,15 @@
 //! One batch in one transaction; where that fails, halves of it, down to the event that is to blame.
 
-use super::{Answer, Submission};
+use super::sorted::Sorted;
+use super::{Answer, Submission, quick};
 use crate::inbox::{self, NewEvent};
-use crate::orders::{self, Incoming, Outcome, Scope, Settings};
+use crate::orders::{self, Incoming, Outcome, Settings};
 use crate::outbox::{self, NewNotice};
 use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// What a batch came to.
 pub struct Done {
@@ -19,19 +21,74 @@ pub struct Done {
     pub broken: bool,
 }
 
-/// Stores and applies `batch`, and commits. A submission that cannot be written with the others is tried alone, and
-/// alone it is at least stored, as pending.
-pub fn commit(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) -> Done {
+/// After the quick way has failed, all go the careful way for so long: whoever was in the way will be again.
+const CAUTION: Duration = Duration::from_secs(2);
+
+/// A connection, and how careful it is.
+pub struct Link {
+    conn: PgConnection,
+    careful_until: Option<Instant>,
+}
+
+impl From<PgConnection> for Link {
+    fn from(conn: PgConnection) -> Self {
+        Self { conn, careful_until: None }
+    }
+}
+
+/// Stores and applies `batch`, and commits: what is plain the quick way, the rest the careful way.
+pub fn commit(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
+    let (plain, odd): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|n| quick::is_plain(batch[*n]));
+    if odd.is_empty() {
+        return commit_plain(link, settings, batch);
+    }
+    let mut done = Done { answers: vec![Answer::Unavailable; batch.len()], pending: false, broken: false };
+    let ways: [(Vec<usize>, fn(&mut Link, &Settings, &[&Submission]) -> Done); 2] =
+        [(plain, commit_plain), (odd, |link, settings, part| careful(&mut link.conn, settings, part))];
+    for (places, way) in ways {
+        if places.is_empty() || done.broken {
+            continue;
+        }
+        let part: Vec<&Submission> = places.iter().map(|n| batch[*n]).collect();
+        let of_part = way(link, settings, &part);
+        places.iter().zip(of_part.answers).for_each(|(n, answer)| done.answers[*n] = answer);
+        (done.pending, done.broken) = (done.pending || of_part.pending, of_part.broken);
+    }
+    done
+}
+
+fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
+    if link.careful_until.is_some_and(|until| Instant::now() < until) {
+        return careful(&mut link.conn, settings, batch);
+    }
+    match quick::commit(&mut link.conn, settings, batch) {
+        Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
+        Ok(None) => {}
+        Err(error) if is_broken(&error) => return lost(&error, batch),
+        Err(error) => {
+            log::debug!(error:% = error, events = batch.len(); "somebody was faster, or something is odd: a batch goes the careful way");
+            link.careful_until = Some(Instant::now() + CAUTION);
+        }
+    }
+    careful(&mut link.conn, settings, batch)
+}
+
+fn lost(error: &Error, batch: &[&Submission]) -> Done {
+    log::error!(error:% = error, events = batch.len(); "a batch could not be committed; its events are answered 503");
+    Done { answers: vec![Answer::Unavailable; batch.len()], pending: false, broken: true }
+}
+
+/// A submission that cannot be written with the others is tried alone, and alone it is at least stored, as pending.
+fn careful(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) -> Done {
     let error = match conn.transaction(|conn| attempt(conn, settings, batch)) {
         Ok((answers, pending)) => return Done { answers, pending, broken: false },
         Err(error) => error,
     };
     if is_broken(&error) {
-        log::error!(error:% = error, events = batch.len(); "a batch could not be committed; its events are answered 503");
-        return Done { answers: vec![Answer::Unavailable; batch.len()], pending: false, broken: true };
+        return lost(&error, batch);
     }
     if batch.len() > 1 {
-        return commit_halves(conn, settings, batch);
+        return careful_halves(conn, settings, batch);
     }
     let event = batch.iter().map(|s| s.event.event_id.escape_debug().to_string()).collect::<String>();
     log::warn!(error:% = error, event = event; "an event could not be applied; storing it as pending");
@@ -44,13 +101,13 @@ pub fn commit(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission
     }
 }
 
-fn commit_halves(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) -> Done {
+fn careful_halves(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) -> Done {
     let (left, right) = batch.split_at(batch.len() / 2);
-    let mut done = commit(conn, settings, left);
+    let mut done = careful(conn, settings, left);
     let rest = if done.broken {
         Done { answers: vec![Answer::Unavailable; right.len()], pending: false, broken: true }
     } else {
-        commit(conn, settings, right)
+        careful(conn, settings, right)
     };
     done.answers.extend(rest.answers);
     Done { answers: done.answers, pending: done.pending || rest.pending, broken: rest.broken }
@@ -85,61 +142,31 @@ fn is_broken(error: &Error) -> bool {
 }
 
 fn attempt(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) -> QueryResult<(Vec<Answer>, bool)> {
-    let sorted = fold_duplicates(batch);
-    let events: Vec<&NewEvent> = sorted.values().map(|n| &batch[*n].event).collect();
-    let rows = inbox::put(conn, &events)?;
-    report_conflicts(conn, batch, &sorted, &rows)?;
+    let sorted = Sorted::of(batch);
+    let rows = inbox::put(conn, &sorted.events())?;
+    let is_new: Vec<bool> = rows.iter().map(Option::is_some).collect();
+    sorted.report_conflicts(conn, &is_new)?;
 
-    let mut answers = vec![Answer::Duplicate; batch.len()];
-    let mut new: Vec<(i64, Incoming<'_>)> = Vec::new();
+    let mut new: Vec<(i64, &Incoming)> = Vec::new();
     let (mut pending, mut notices) = (false, Vec::new());
-    for (n, row) in sorted.values().zip(&rows) {
+    for (submission, row) in sorted.each().zip(&rows) {
         let Some(row) = row else { continue };
-        answers[*n] = Answer::Accepted;
-        let submission = batch[*n];
         pending |= submission.event.state == inbox::State::Pending;
         notices.extend(submission.notices.iter().map(|notice| NewNotice { event: Some(*row), ..notice.clone() }));
-        new.extend(submission.facts.as_ref().map(|facts| {
-            (*row, Incoming { scope: Scope::new(&submission.event.account, submission.event.livemode), facts })
-        }));
+        new.extend(submission.incoming.as_ref().map(|incoming| (*row, incoming)));
     }
     outbox::enqueue(conn, &notices)?;
     pending |= apply(conn, settings, new)?;
     fail::fail_point!("intake.before_commit");
-    Ok((answers, pending))
-}
-
-/// The first of each key, sorted by key.
-fn fold_duplicates<'a>(batch: &[&'a Submission]) -> BTreeMap<(&'a str, &'a str, &'a str), usize> {
-    let mut sorted = BTreeMap::new();
-    for (n, submission) in batch.iter().enumerate() {
-        sorted.entry(submission.event.key()).or_insert(n);
-    }
-    sorted
-}
-
-fn report_conflicts(
-    conn: &mut PgConnection,
-    batch: &[&Submission],
-    sorted: &BTreeMap<(&str, &str, &str), usize>,
-    rows: &[Option<i64>],
-) -> QueryResult<()> {
-    let stored: std::collections::BTreeSet<usize> =
-        sorted.values().zip(rows).filter(|(_, row)| row.is_some()).map(|(n, _)| *n).collect();
-    let duplicates: Vec<&NewEvent> =
-        (0..batch.len()).filter(|n| !stored.contains(n)).map(|n| &batch[n].event).collect();
-    for conflict in inbox::conflicts(conn, &duplicates)? {
-        log::warn!(event = conflict.event_id.escape_debug().to_string(), account = conflict.account; "conflict: the same event id came with another body; the first is kept");
-    }
-    Ok(())
+    Ok((sorted.answers(&is_new), pending))
 }
 
 /// Reconciles; says whether anything was left to the workers.
-fn apply(conn: &mut PgConnection, settings: &Settings, new: Vec<(i64, Incoming<'_>)>) -> QueryResult<bool> {
+fn apply(conn: &mut PgConnection, settings: &Settings, new: Vec<(i64, &Incoming)>) -> QueryResult<bool> {
     if new.is_empty() {
         return Ok(false);
     }
-    let (rows, incoming): (Vec<i64>, Vec<Incoming<'_>>) = new.into_iter().unzip();
+    let (rows, incoming): (Vec<i64>, Vec<&Incoming>) = new.into_iter().unzip();
     let outcomes = orders::reconcile(conn, settings, &incoming)?;
     let mut left: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for (row, outcome) in rows.iter().zip(outcomes) {
@@ -162,7 +189,7 @@ fn store_pending(conn: &mut PgConnection, batch: &[&Submission], why: &str) -> Q
         let notices = submission.notices.iter().map(|notice| NewNotice { event: *row, ..notice.clone() });
         outbox::enqueue(conn, &notices.collect::<Vec<_>>())?;
     }
-    let applicable = batch.iter().zip(&rows).filter(|(submission, _)| submission.facts.is_some());
+    let applicable = batch.iter().zip(&rows).filter(|(submission, _)| submission.incoming.is_some());
     inbox::mark_pending(conn, &applicable.filter_map(|(_, row)| *row).collect::<Vec<_>>(), why)?;
     Ok(rows.iter().map(|row| if row.is_some() { Answer::Accepted } else { Answer::Duplicate }).collect())
 }

@@ -10,11 +10,13 @@
 
 mod batch;
 mod budget;
+mod quick;
 pub mod rules;
+mod sorted;
 mod writer;
 
 use crate::inbox::NewEvent;
-use crate::orders::Facts;
+use crate::orders::{Facts, Incoming, Scope};
 use crate::outbox::NewNotice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,11 +38,21 @@ pub struct Submission {
     /// To be stored.
     pub event: NewEvent,
     /// To be merged into its order; `None` where it is ignored, quarantined or left to the workers.
-    pub facts: Option<Facts>,
+    pub incoming: Option<Incoming>,
     /// What it tells by itself, without an order.
     pub notices: Vec<NewNotice>,
     /// The room that its bytes take.
     pub permit: Permit,
+}
+
+impl Submission {
+    /// An event with what it says of an order, if anything. What the writer needs of it is worked out here, where many
+    /// do it side by side.
+    pub fn new(event: NewEvent, facts: Option<Facts>, permit: Permit) -> Self {
+        let scope = || Scope::new(&event.account, event.livemode);
+        let incoming = facts.map(|facts| Incoming::new(scope(), facts));
+        Self { event, incoming, notices: Vec::new(), permit }
+    }
 }
 
 /// What became of a submission.

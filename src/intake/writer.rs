@@ -1,9 +1,9 @@
 //! The thread that writes, and the watchdog that replaces it where it is stuck.
 
+use super::batch::Link;
 use super::{Answer, Job, Submission, batch};
 use crate::db;
 use crate::orders::Settings;
-use diesel::pg::PgConnection;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -170,7 +170,7 @@ fn write_on(shared: &Arc<Shared>, generation: u64) {
     log::warn!(generation = generation; "an abandoned writer came back and ended");
 }
 
-fn write_batch(shared: &Arc<Shared>, generation: u64, conn: &mut Option<PgConnection>, jobs: Vec<Job>) {
+fn write_batch(shared: &Arc<Shared>, generation: u64, conn: &mut Option<Link>, jobs: Vec<Job>) {
     if shared.is_current(generation) {
         shared.busy_since.store(shared.millis(), Ordering::SeqCst);
     }
@@ -192,10 +192,10 @@ fn write_batch(shared: &Arc<Shared>, generation: u64, conn: &mut Option<PgConnec
     }
 }
 
-fn commit(shared: &Arc<Shared>, conn: &mut Option<PgConnection>, submissions: &[&Submission]) -> Vec<Answer> {
+fn commit(shared: &Arc<Shared>, conn: &mut Option<Link>, submissions: &[&Submission]) -> Vec<Answer> {
     let ready = match conn.take() {
         Some(open) => Ok(open),
-        None => db::connect_writer(&shared.database_url),
+        None => db::connect_writer(&shared.database_url).map(Link::from),
     };
     let mut open = match ready {
         Ok(open) => open,

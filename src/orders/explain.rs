@@ -106,7 +106,7 @@ pub fn rebuild(conn: &mut PgConnection, settings: &Settings, id: Uuid, write: bo
     let differences = disagreements(&stored, &facts);
     let mut outcome = None;
     if write && !differences.is_empty() {
-        let incoming = Incoming { scope: stored.scope.clone(), facts: &facts };
+        let incoming = Incoming::new(stored.scope.clone(), facts);
         outcome = Some(reconcile::anew(conn, settings, id, &incoming)?);
     }
     Ok(Some(Rebuilt { reference: stored.row.reference, events, differences, outcome }))

@@ -108,8 +108,8 @@ pub fn take(event: &Event<'_>, labelling: &Labelling) -> Taken {
     if event.kind.is_empty() {
         return Taken::Quarantined("type: missing or not a plain word".to_owned());
     }
-    let snapshot = match event.payload {
-        Payload::Snapshot(snapshot) => snapshot,
+    let snapshot = match &event.payload {
+        Payload::Snapshot(snapshot) => snapshot.as_ref(),
         Payload::Thin { .. } => return Taken::Ignored("thin_event"),
         Payload::None => return without_object(&event.kind),
     };
@@ -117,7 +117,7 @@ pub fn take(event: &Event<'_>, labelling: &Labelling) -> Taken {
         Ok(read) => read,
         Err(code) => return Taken::Ignored(code),
     };
-    let Ok(fields) = Fields::parse(snapshot.get()) else {
+    let Some(fields) = snapshot else {
         return Taken::Quarantined("data.object: not an object".to_owned());
     };
     if matches!(read, Read::Session) && fields.text("mode").as_deref() == Some("setup") {
@@ -125,7 +125,7 @@ pub fn take(event: &Event<'_>, labelling: &Labelling) -> Taken {
     }
     let seen = Seen { at: event.created.unwrap_or(0), event: &event.id, kind: &event.kind, labelling };
     let mut facts = Facts::default();
-    match read.take(&fields, &seen, &mut facts) {
+    match read.take(fields, &seen, &mut facts) {
         Ok(()) => Taken::Facts(facts),
         Err(Unusable(reason)) => Taken::Quarantined(reason),
     }

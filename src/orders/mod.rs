@@ -38,8 +38,10 @@ pub mod due;
 pub mod explain;
 pub mod extract;
 pub mod facts;
+mod grouping;
 pub mod order;
 mod plan;
+mod quick;
 pub mod reading;
 mod reconcile;
 pub mod reviews;
@@ -55,10 +57,12 @@ pub use self::browse::{OrderRow, find};
 pub use self::due::due;
 pub use self::extract::{Taken, take, take_shop, take_stored};
 pub use self::facts::{Facts, Group, Name, Reference, ReferenceKind};
+pub use self::grouping::{Asked, Incoming};
 pub use self::order::{Order, Status};
-pub use self::reconcile::{Incoming, Outcome, panic_text, reconcile};
+pub use self::quick::{Ready, look, ready};
+pub use self::reconcile::{Outcome, panic_text, reconcile};
 pub use self::settings::Settings;
-pub use self::store::Scope;
+pub use self::store::{Looked, Scope};
 pub use understood::UNDERSTOOD;
 
 /// Where the shop's reference stands: `ORDER_METADATA_KEY` and `ORDER_REFERENCE_FROM`.

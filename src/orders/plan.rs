@@ -22,7 +22,7 @@ pub struct Cluster<'a> {
     /// The orders that the references of what was received name, rows or not.
     pub named: BTreeSet<Uuid>,
     /// The rows that are.
-    pub orders: Vec<Locked>,
+    pub orders: Vec<&'a Locked>,
     /// What was received.
     pub incoming: Vec<&'a Facts>,
     /// An order that is made anew: what was received is all that counts of it.
@@ -89,7 +89,9 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
         let order = Order::derive(&group.name, &group.facts);
         tell(&mut plan, settings, &before, id, &order, &group.facts);
         let version = before.orders.get(&id).map_or(0, |known| known.version);
-        plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts: group.facts.clone() });
+        let facts =
+            serde_json::to_string(&group.facts).map_err(|error| format!("its facts cannot be written: {error}"))?;
+        plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts });
         after.insert(id, group);
     }
     // One order, found by all of its references: the common case.
@@ -120,7 +122,7 @@ struct Known<'a> {
 }
 
 impl<'a> Before<'a> {
-    fn of(locked: &'a [Locked]) -> Result<Self, String> {
+    fn of(locked: &[&'a Locked]) -> Result<Self, String> {
         let (mut orders, mut owed) = (BTreeMap::new(), BTreeMap::new());
         for row in locked {
             let facts = row.facts.as_ref().map_err(Clone::clone)?;

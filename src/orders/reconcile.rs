@@ -4,24 +4,15 @@
 //! are those of an order that cannot be computed ([`Outcome::Failed`]). All the others are written.
 
 use super::Settings;
-use super::facts::Facts;
+use super::grouping::{Asked, Incoming, Set, group, name_all, unnamed};
 use super::plan::{Cluster, Plan, plan};
-use super::store::{self, Locked, Scope, Scoped};
+use super::store::{self, Locked};
 use crate::outbox;
 use diesel::QueryResult;
 use diesel::pg::PgConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use uuid::Uuid;
-
-/// Facts to be merged into their order.
-#[derive(Clone, Debug)]
-pub struct Incoming<'a> {
-    /// Where their references mean something.
-    pub scope: Scope,
-    /// The facts of one event.
-    pub facts: &'a Facts,
-}
 
 /// What became of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +29,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// What the database said; nothing of the batch may then be committed.
-pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[Incoming<'_>]) -> QueryResult<Vec<Outcome>> {
+pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[&Incoming]) -> QueryResult<Vec<Outcome>> {
     merge(conn, settings, incoming, None)
 }
 
@@ -46,36 +37,48 @@ pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[Incom
 ///
 /// # Errors
 /// As [`reconcile`]'s.
-pub fn anew(conn: &mut PgConnection, settings: &Settings, id: Uuid, facts: &Incoming<'_>) -> QueryResult<Outcome> {
-    let mut outcomes = merge(conn, settings, std::slice::from_ref(facts), Some(id))?;
+pub fn anew(conn: &mut PgConnection, settings: &Settings, id: Uuid, facts: &Incoming) -> QueryResult<Outcome> {
+    let mut outcomes = merge(conn, settings, &[facts], Some(id))?;
     Ok(outcomes.pop().unwrap_or(Outcome::Applied))
 }
 
 fn merge(
     conn: &mut PgConnection,
     settings: &Settings,
-    incoming: &[Incoming<'_>],
+    incoming: &[&Incoming],
     anew: Option<Uuid>,
 ) -> QueryResult<Vec<Outcome>> {
-    let mut outcomes = vec![Outcome::Applied; incoming.len()];
-    let mut sets = resolve(conn, incoming)?;
-    refer(conn, &mut sets, &mut outcomes)?;
-    let locked = lock(conn, settings, &mut sets, &mut outcomes)?;
+    let asked = Asked::of(incoming);
+    let mut named = store::resolve(conn, &asked.references)?;
+    let mut sets = group(&asked, &named, |_| true);
+    let mut outcomes = Outcomes(vec![Outcome::Applied; incoming.len()]);
+    refer(conn, &asked, &mut named, &mut sets, &mut outcomes)?;
+    let locked = lock(conn, settings, &asked, &named, &mut sets, &mut outcomes)?;
 
     let (mut all, mut unwritten) = (Plan::default(), Vec::new());
     for set in &sets {
-        match set.held.is_none().then(|| compute(set, incoming, &locked, settings, anew)) {
+        match set.held.is_none().then(|| compute(set, incoming, &named, &locked, settings, anew)) {
             None => unwritten.push(set),
             Some(Ok(plan)) => all.extend(plan),
             Some(Err(why)) => {
-                set.members.iter().for_each(|n| outcomes[*n] = Outcome::Failed(why.clone()));
+                set.members.iter().for_each(|n| outcomes.0[*n] = Outcome::Failed(why.clone()));
                 unwritten.push(set);
             }
         }
     }
     forget(conn, &unwritten)?;
     write(conn, all)?;
-    Ok(outcomes)
+    Ok(outcomes.0)
+}
+
+/// One a member of what came in.
+struct Outcomes(Vec<Outcome>);
+
+impl Outcomes {
+    fn hold(&mut self, set: &mut Set, why: &'static str) {
+        set.held = Some(why);
+        set.members.iter().for_each(|n| self.0[*n] = Outcome::Held(why));
+    }
 }
 
 /// No reference is committed without its order's row: such an order could not be locked, so whoever read the reference
@@ -85,129 +88,42 @@ fn forget(conn: &mut PgConnection, unwritten: &[&Set]) -> QueryResult<()> {
     if homes.is_empty() { Ok(()) } else { store::forget(conn, &homes) }
 }
 
-/// Incoming facts that share references, with the orders which those name.
-struct Set {
-    members: Vec<usize>,
-    references: BTreeSet<Scoped>,
-    named: HashMap<Scoped, Uuid>,
-    home: Uuid,
-    /// `home` is an order that is not there yet.
-    fresh: bool,
-    held: Option<&'static str>,
-}
-
-impl Set {
-    fn orders(&self) -> BTreeSet<Uuid> {
-        self.named.values().copied().collect()
-    }
-
-    fn hold(&mut self, outcomes: &mut [Outcome], why: &'static str) {
-        self.held = Some(why);
-        self.members.iter().for_each(|n| outcomes[*n] = Outcome::Held(why));
-    }
-}
-
-/// Groups `incoming` by the references that they share and by the orders that these name already.
-fn resolve(conn: &mut PgConnection, incoming: &[Incoming<'_>]) -> QueryResult<Vec<Set>> {
-    let references: Vec<BTreeSet<Scoped>> = incoming.iter().map(scoped).collect();
-    let all: BTreeSet<&Scoped> = references.iter().flatten().collect();
-    let named = store::resolve(conn, &all.into_iter().collect::<Vec<_>>())?;
-
-    let mut by_reference: HashMap<&Scoped, usize> = HashMap::new();
-    let mut by_order: HashMap<Uuid, usize> = HashMap::new();
-    let mut root: Vec<usize> = (0..incoming.len()).collect();
-    for (n, own) in references.iter().enumerate() {
-        for reference in own {
-            let first = *by_reference.entry(reference).or_insert(n);
-            unite(&mut root, first, n);
-            if let Some(order) = named.get(reference) {
-                let first = *by_order.entry(*order).or_insert(n);
-                unite(&mut root, first, n);
-            }
-        }
-    }
-    let mut sets: BTreeMap<usize, Set> = BTreeMap::new();
-    for (n, own) in references.into_iter().enumerate() {
-        let set = sets.entry(find(&mut root, n)).or_insert_with(|| Set {
-            members: Vec::new(),
-            references: BTreeSet::new(),
-            named: HashMap::new(),
-            home: Uuid::now_v7(),
-            fresh: true,
-            held: None,
-        });
-        set.members.push(n);
-        set.named.extend(own.iter().filter_map(|r| Some((r.clone(), *named.get(r)?))));
-        set.references.extend(own);
-    }
-    for set in sets.values_mut() {
-        if let Some(first) = set.orders().first() {
-            (set.home, set.fresh) = (*first, false);
-        }
-    }
-    Ok(sets.into_values().collect())
-}
-
-fn scoped(incoming: &Incoming<'_>) -> BTreeSet<Scoped> {
-    let references = incoming.facts.references().into_iter();
-    references.map(|reference| Scoped { reference, scope: incoming.scope.clone() }).collect()
-}
-
-fn find(root: &mut [usize], mut n: usize) -> usize {
-    while root[n] != n {
-        root[n] = root[root[n]];
-        n = root[n];
-    }
-    n
-}
-
-fn unite(root: &mut [usize], a: usize, b: usize) {
-    let (a, b) = (find(root, a), find(root, b));
-    root[a.max(b)] = a.min(b);
-}
-
 /// Inserts the references that are new, sorted. Where another writer was faster, the set is left for another try.
-fn refer(conn: &mut PgConnection, sets: &mut [Set], outcomes: &mut [Outcome]) -> QueryResult<()> {
-    let mut new: Vec<(&Scoped, Uuid)> = Vec::new();
-    for set in sets.iter() {
-        new.extend(set.references.iter().filter(|r| !set.named.contains_key(r)).map(|r| (r, set.home)));
-    }
+fn refer(
+    conn: &mut PgConnection,
+    asked: &Asked<'_>,
+    named: &mut [Option<Uuid>],
+    sets: &mut [Set],
+    outcomes: &mut Outcomes,
+) -> QueryResult<()> {
+    let new = unnamed(asked, named, sets);
     if new.is_empty() {
         return Ok(());
     }
-    new.sort_unstable();
-    if store::refer(conn, &new)? == new.len() {
-        sets.iter_mut().for_each(Set::name_all);
-        return Ok(());
-    }
-    let now = store::resolve(conn, &new.iter().map(|(r, _)| *r).collect::<Vec<_>>())?;
-    for set in sets {
-        let raced = set.references.iter().any(|r| now.get(r).is_some_and(|order| *order != set.home));
-        set.name_all();
-        if raced {
-            set.hold(outcomes, "another writer named its order first");
+    let inserted = store::refer(conn, &new)?;
+    let raced = inserted < new.len();
+    let now = if raced { store::resolve(conn, &asked.references)? } else { Vec::new() };
+    for set in sets.iter_mut().filter(|_| raced) {
+        let lost = |place: &&usize| named[**place].is_none() && now[**place].is_some_and(|order| order != set.home);
+        if set.references.iter().find(lost).is_some() {
+            outcomes.hold(set, "another writer named its order first");
         }
     }
+    name_all(named, sets);
     Ok(())
-}
-
-impl Set {
-    fn name_all(&mut self) {
-        for reference in &self.references {
-            self.named.entry(reference.clone()).or_insert(self.home);
-        }
-    }
 }
 
 /// Locks the orders of all sets; holds back the sets whose orders are not all ours.
 fn lock(
     conn: &mut PgConnection,
     settings: &Settings,
+    asked: &Asked<'_>,
+    named: &[Option<Uuid>],
     sets: &mut [Set],
-    outcomes: &mut [Outcome],
+    outcomes: &mut Outcomes,
 ) -> QueryResult<HashMap<Uuid, Locked>> {
     let free = sets.iter().filter(|set| set.held.is_none());
-    let wanted: BTreeSet<Uuid> = free.flat_map(Set::orders).collect();
+    let wanted: BTreeSet<Uuid> = free.flat_map(|set| set.orders(named)).collect();
     let locked = store::lock(conn, &wanted.iter().copied().collect::<Vec<_>>(), settings.largest)?;
     let locked: HashMap<Uuid, Locked> = locked.into_iter().map(|row| (row.id, row)).collect();
 
@@ -215,57 +131,61 @@ fn lock(
     let elsewhere: HashSet<Uuid> =
         if absent.is_empty() { HashSet::new() } else { store::existing(conn, &absent)?.into_iter().collect() };
     for set in sets.iter_mut().filter(|set| set.held.is_none()) {
-        if set.orders().iter().any(|id| elsewhere.contains(id)) {
-            set.hold(outcomes, "its order is locked by someone else");
-        } else if set.orders().iter().any(|id| locked.get(id).is_some_and(|row| row.large)) {
-            set.hold(outcomes, "its order is large: left to the workers");
-        } else if set.orders().iter().any(|id| locked.get(id).is_some_and(|row| row.moved || row.merged)) {
-            recheck(conn, set, &locked, outcomes)?;
+        let orders = set.orders(named);
+        let any = |is: fn(&Locked) -> bool| orders.iter().any(|id| locked.get(id).is_some_and(is));
+        if orders.iter().any(|id| elsewhere.contains(id)) {
+            outcomes.hold(set, "its order is locked by someone else");
+        } else if any(|row| row.large) {
+            outcomes.hold(set, "its order is large: left to the workers");
+        } else if any(|row| row.moved || row.merged) && !still_named(conn, asked, named, set, &locked)? {
+            outcomes.hold(set, "its order was merged or parted meanwhile");
         }
     }
     Ok(locked)
 }
 
-/// References may have left these orders between resolving and locking: read them again.
-fn recheck(
+/// References may have left these orders between resolving and locking: reads them again, and says whether they name
+/// what they named.
+fn still_named(
     conn: &mut PgConnection,
-    set: &mut Set,
+    asked: &Asked<'_>,
+    named: &[Option<Uuid>],
+    set: &Set,
     locked: &HashMap<Uuid, Locked>,
-    outcomes: &mut [Outcome],
-) -> QueryResult<()> {
-    let merged: Vec<Uuid> =
-        set.orders().into_iter().filter(|id| locked.get(id).is_some_and(|row| row.merged)).collect();
+) -> QueryResult<bool> {
+    let orders = set.orders(named);
+    let merged: Vec<Uuid> = orders.into_iter().filter(|id| locked.get(id).is_some_and(|row| row.merged)).collect();
     if !merged.is_empty() {
         store::follow_heirs(conn, &merged)?;
     }
-    let now = store::resolve(conn, &set.references.iter().collect::<Vec<_>>())?;
-    if now != set.named {
-        set.hold(outcomes, "its order was merged or parted meanwhile");
-    }
-    Ok(())
+    let own: Vec<_> = set.references.iter().map(|place| asked.references[*place]).collect();
+    let now = store::resolve(conn, &own)?;
+    Ok(set.references.iter().zip(now).all(|(place, now)| now == named[*place]))
 }
 
-/// A panic of the law stays within its orders.
-fn compute(
+/// What the set's orders come to, as far as they are `known`. A panic of the law stays within its orders.
+pub(super) fn compute(
     set: &Set,
-    incoming: &[Incoming<'_>],
-    locked: &HashMap<Uuid, Locked>,
+    incoming: &[&Incoming],
+    named: &[Option<Uuid>],
+    known: &HashMap<Uuid, Locked>,
     settings: &Settings,
     anew: Option<Uuid>,
 ) -> Result<Plan, String> {
     let Some(first) = set.members.first() else { return Ok(Plan::default()) };
+    let orders = set.orders(named);
     let cluster = Cluster {
         scope: incoming[*first].scope.clone(),
         home: set.home,
-        named: set.orders(),
-        orders: set.orders().iter().filter_map(|id| locked.get(id).cloned()).collect(),
-        incoming: set.members.iter().map(|n| incoming[*n].facts).collect(),
+        orders: orders.iter().filter_map(|id| known.get(id)).collect(),
+        named: orders,
+        incoming: set.members.iter().map(|n| &incoming[*n].facts).collect(),
         anew,
     };
     catch_unwind(AssertUnwindSafe(|| {
         fail::fail_point!(
             "orders.compute",
-            set.references.iter().any(|r| r.reference.value.starts_with("poison")),
+            set.members.iter().any(|n| incoming[*n].references.iter().any(|r| r.reference.value.starts_with("poison"))),
             |_| Err("the failpoint says so".to_owned())
         );
         plan(&cluster, settings)

@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Reference};
 use super::order::Order;
-use crate::db::prepared;
+use crate::db::{Part, Prepared, Values, prepared};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
@@ -46,18 +46,18 @@ struct ReferenceRow {
 }
 
 /// The columns of references: value, kind, account, livemode, source.
-type Columns = (Vec<String>, Vec<&'static str>, Vec<String>, Vec<bool>, Vec<&'static str>);
+type Columns<'a> = (Vec<&'a str>, Vec<&'static str>, Vec<&'a str>, Vec<bool>, Vec<&'static str>);
 
-fn unzip(references: &[&Scoped]) -> Columns {
-    let values = references.iter().map(|r| r.reference.value.clone()).collect();
+fn unzip<'a>(references: &[&'a Scoped]) -> Columns<'a> {
+    let values = references.iter().map(|r| &r.reference.value[..]).collect();
     let kinds = references.iter().map(|r| r.reference.kind.as_str()).collect();
-    let accounts = references.iter().map(|r| r.scope.account.clone()).collect();
+    let accounts = references.iter().map(|r| &r.scope.account[..]).collect();
     let livemodes = references.iter().map(|r| r.scope.livemode).collect();
     (values, kinds, accounts, livemodes, references.iter().map(|r| r.scope.source).collect())
 }
 
-/// The orders that `references` name now.
-pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<HashMap<Scoped, Uuid>> {
+/// The orders that `references` name now, one each.
+pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<Vec<Option<Uuid>>> {
     let (values, kinds, accounts, livemodes, sources) = unzip(references);
     let rows: Vec<ReferenceRow> = prepared(
         "SELECT asked.n, r.order_id FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS asked (value, kind, account, livemode, source, n) \
@@ -69,25 +69,44 @@ pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<H
     .bind::<Array<Bool>, _>(livemodes)
     .bind::<Array<Text>, _>(sources)
     .load(conn)?;
-    let at = |n: i64| usize::try_from(n - 1).ok().and_then(|n| references.get(n));
-    Ok(rows.iter().filter_map(|row| Some(((**at(row.n)?).clone(), row.order_id))).collect())
+    Ok(placed(references.len(), rows.iter().map(|row| (row.n, row.order_id))))
+}
+
+/// One place for each of `count`; the first has the number 1.
+fn placed(count: usize, rows: impl Iterator<Item = (i64, Uuid)>) -> Vec<Option<Uuid>> {
+    let mut named = vec![None; count];
+    for (n, order) in rows {
+        if let Some(place) = usize::try_from(n - 1).ok().and_then(|n| named.get_mut(n)) {
+            *place = Some(order);
+        }
+    }
+    named
 }
 
 /// Names `order_id` by each reference (sorted) that names no order yet; returns how many did not. Waits for another
 /// writer's uncommitted ones.
 pub fn refer(conn: &mut PgConnection, references: &[(&Scoped, Uuid)]) -> QueryResult<usize> {
+    const REFER: &str = "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
+                         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    referring(REFER, references).execute(conn)
+}
+
+/// The same as part of a change, which fails where one of them names an order already.
+pub fn refer_new<'a>(references: &[(&'a Scoped, Uuid)]) -> Option<Part<impl Values + use<'a>>> {
+    const REFER: &str = "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
+                         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6) RETURNING true";
+    (!references.is_empty()).then(|| referring(REFER, references).called("referred"))
+}
+
+fn referring<'a>(sql: &'static str, references: &[(&'a Scoped, Uuid)]) -> Prepared<impl Values + use<'a>> {
     let (values, kinds, accounts, livemodes, sources) = unzip(&references.iter().map(|(r, _)| *r).collect::<Vec<_>>());
-    prepared(
-        "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-    )
-    .bind::<Array<Text>, _>(values)
-    .bind::<Array<Text>, _>(kinds)
-    .bind::<Array<Text>, _>(accounts)
-    .bind::<Array<Bool>, _>(livemodes)
-    .bind::<Array<Text>, _>(sources)
-    .bind::<Array<diesel::sql_types::Uuid>, _>(references.iter().map(|(_, id)| *id).collect::<Vec<_>>())
-    .execute(conn)
+    prepared(sql)
+        .bind::<Array<Text>, _>(values)
+        .bind::<Array<Text>, _>(kinds)
+        .bind::<Array<Text>, _>(accounts)
+        .bind::<Array<Bool>, _>(livemodes)
+        .bind::<Array<Text>, _>(sources)
+        .bind::<Array<diesel::sql_types::Uuid>, _>(references.iter().map(|(_, id)| *id).collect::<Vec<_>>())
 }
 
 /// Takes back the references that this transaction gave to orders which it does not write.
@@ -155,7 +174,7 @@ struct LockedRow {
     large: bool,
 }
 
-/// An order whose row this transaction has locked.
+/// An order whose row this transaction has locked, or has only looked at.
 #[derive(Clone, Debug)]
 pub struct Locked {
     /// Its row.
@@ -188,14 +207,79 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> Quer
     let locked = |row: LockedRow| Locked {
         id: row.id,
         reference: row.reference,
-        facts: serde_json::from_str(&row.facts)
-            .map_err(|error| format!("the order's stored facts cannot be read: {error}")),
+        facts: read_facts(&row.facts),
         version: row.version,
         moved: row.moved,
         merged: row.merged,
         large: row.large,
     };
     Ok(rows.into_iter().map(locked).collect())
+}
+
+/// What is known of the orders that references name: one row for the lot.
+#[derive(Debug, QueryableByName)]
+pub struct Looked {
+    #[diesel(sql_type = Array<BigInt>)]
+    named: Vec<i64>,
+    #[diesel(sql_type = Array<diesel::sql_types::Uuid>)]
+    named_orders: Vec<Uuid>,
+    #[diesel(sql_type = Array<diesel::sql_types::Uuid>)]
+    orders: Vec<Uuid>,
+    #[diesel(sql_type = Array<Text>)]
+    order_names: Vec<String>,
+    #[diesel(sql_type = Array<Text>)]
+    order_facts: Vec<String>,
+    #[diesel(sql_type = Array<BigInt>)]
+    order_versions: Vec<i64>,
+    /// Large, moved or merged: not to be written without a lock.
+    #[diesel(sql_type = Array<Bool>)]
+    order_is_odd: Vec<bool>,
+}
+
+/// Asks for [`Looked`], without a lock. Facts of more than `largest` bytes are not read.
+pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Values + use<'a>> {
+    let (values, kinds, accounts, livemodes, sources) = unzip(references);
+    prepared(
+        "WITH named AS MATERIALIZED ( \
+             SELECT asked.n, r.order_id FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS asked (value, kind, account, livemode, source, n) \
+             JOIN order_references r USING (value, kind, account, livemode, source)), \
+         found AS MATERIALIZED ( \
+             SELECT o.id, o.reference, o.version, o.moved OR o.merged_into IS NOT NULL OR octet_length(o.facts) > given.largest AS odd, \
+                    CASE WHEN octet_length(o.facts) > given.largest THEN '{}' ELSE o.facts END AS facts \
+             FROM orders o, (SELECT $6 AS largest) given WHERE o.id = ANY (ARRAY(SELECT order_id FROM named))) \
+         SELECT ARRAY(SELECT n FROM named) AS named, ARRAY(SELECT order_id FROM named) AS named_orders, \
+                ARRAY(SELECT id FROM found) AS orders, ARRAY(SELECT reference FROM found) AS order_names, \
+                ARRAY(SELECT facts FROM found) AS order_facts, ARRAY(SELECT version FROM found) AS order_versions, \
+                ARRAY(SELECT odd FROM found) AS order_is_odd",
+    )
+    .bind::<Array<Text>, _>(values)
+    .bind::<Array<Text>, _>(kinds)
+    .bind::<Array<Text>, _>(accounts)
+    .bind::<Array<Bool>, _>(livemodes)
+    .bind::<Array<Text>, _>(sources)
+    .bind::<Integer, _>(largest.unwrap_or(i32::MAX))
+    .called("looked")
+}
+
+impl Looked {
+    /// The orders that `count` references name, one each, and what is known of those orders; none where one of them is
+    /// not to be written without a lock.
+    pub fn read(self, count: usize) -> Option<(Vec<Option<Uuid>>, HashMap<Uuid, Locked>)> {
+        if self.order_is_odd.contains(&true) {
+            return None;
+        }
+        let named = placed(count, self.named.into_iter().zip(self.named_orders));
+        let rows = self.orders.into_iter().zip(self.order_names).zip(self.order_facts).zip(self.order_versions);
+        let known = rows.map(|(((id, reference), facts), version)| {
+            let facts = read_facts(&facts);
+            (id, Locked { id, reference, facts, version, moved: false, merged: false, large: false })
+        });
+        Some((named, known.collect()))
+    }
+}
+
+fn read_facts(json: &str) -> Result<Facts, String> {
+    serde_json::from_str(json).map_err(|error| format!("the order's stored facts cannot be read: {error}"))
 }
 
 #[derive(QueryableByName)]
@@ -223,8 +307,8 @@ pub struct Written {
     pub scope: Scope,
     /// What it is.
     pub order: Order,
-    /// What that is derived from.
-    pub facts: Facts,
+    /// What that is derived from, as JSON.
+    pub facts: String,
 }
 
 impl Written {
@@ -232,22 +316,24 @@ impl Written {
         let lines = &self.order.line_items;
         (!lines.is_empty()).then(|| serde_json::json!(lines).to_string())
     }
-
-    fn facts_json(&self) -> String {
-        serde_json::to_string(&self.facts).expect("facts have string keys and no foreign types")
-    }
 }
 
 /// Writes orders (sorted by id), new or locked. Every write raises the version.
 ///
 /// # Errors
-/// [`diesel::result::Error::RollbackTransaction`] where someone else has written one of them since it was read: that
-/// can only be a row that was not there yet, which nobody could lock.
+/// Where someone else has written one of them since it was read: of locked orders that can only be one that was not
+/// there yet, which nobody could lock.
 pub fn write(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<()> {
-    if upsert(conn, orders)? == orders.len() { Ok(()) } else { Err(diesel::result::Error::RollbackTransaction) }
+    writing(orders).execute(conn).map(drop)
 }
 
-fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
+/// The same as part of a change.
+pub fn write_unchanged(orders: &[Written]) -> Option<Part<impl Values + use<'_>>> {
+    (!orders.is_empty()).then(|| writing(orders).called("written"))
+}
+
+/// No order's version may be null: so it fails where that is not the one that was read.
+fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
     fn column<'a, T>(orders: &'a [Written], of: impl Fn(&'a Written) -> T) -> Vec<T> {
         orders.iter().map(of).collect()
     }
@@ -263,9 +349,10 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
              review_reasons = EXCLUDED.review_reasons, currency = EXCLUDED.currency, amount_expected = EXCLUDED.amount_expected, \
              amount_paid = EXCLUDED.amount_paid, amount_refunded = EXCLUDED.amount_refunded, amount_lost = EXCLUDED.amount_lost, \
              customer_email = EXCLUDED.customer_email, customer_name = EXCLUDED.customer_name, locale = EXCLUDED.locale, \
-             facts = EXCLUDED.facts, version = EXCLUDED.version, subscription = EXCLUDED.subscription, renewal = EXCLUDED.renewal, \
-             line_items = EXCLUDED.line_items, merged_into = NULL, updated_at = now() \
-         WHERE orders.version = EXCLUDED.version - 1",
+             facts = EXCLUDED.facts, subscription = EXCLUDED.subscription, renewal = EXCLUDED.renewal, \
+             line_items = EXCLUDED.line_items, merged_into = NULL, updated_at = now(), \
+             version = CASE WHEN orders.version = EXCLUDED.version - 1 THEN EXCLUDED.version END \
+         RETURNING true",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(column(orders, |o| o.id))
     .bind::<Array<Text>, _>(column(orders, |o| o.scope.source))
@@ -283,12 +370,11 @@ fn upsert(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<usize> {
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_email.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_name.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.locale.as_deref()))
-    .bind::<Array<Text>, _>(column(orders, Written::facts_json))
+    .bind::<Array<Text>, _>(column(orders, |o| &o.facts[..]))
     .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.subscription.as_deref()))
     .bind::<Array<Bool>, _>(column(orders, |o| o.order.renewal))
     .bind::<Array<Nullable<Text>>, _>(column(orders, Written::lines_json))
-    .execute(conn)
 }
 
 /// Marks orders that others took over, before those are written: the names must be free.

@@ -21,7 +21,7 @@ use super::target::{self, TargetError};
 use super::webhook::new_secret;
 use crate::notices::Kind;
 
-pub use store::{Subscription, find, list};
+pub use store::{Listening, Subscription, find, list, listening};
 pub(super) use store::{Troubles, announce_slack, listeners, settle};
 
 /// The destination that `SLACK_WEBHOOK_URL` is.

@@ -58,8 +58,11 @@ use crate::metrics::Metrics;
 use crate::notices::Kind;
 
 pub use deliver::{run, run_once};
+pub use destinations::{Listening, listening};
 pub use lines::LineItems;
-pub use queue::{MAIL, NewNotice, adopt, end_wait, enqueue, hold, keep_one, rehome, release};
+pub use queue::{
+    Listeners, MAIL, Messages, NewNotice, adopt, end_wait, ended, enqueue, hold, keep_one, rehome, release,
+};
 pub use templates::{Audience, Templates, audience};
 
 use client::Client;

@@ -4,15 +4,16 @@ mod store;
 
 use std::borrow::Cow;
 
-use diesel::{PgConnection, QueryResult};
+use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
 use super::MessageKind;
-use super::destinations::{self, Listener};
+use super::destinations::{self, Listener, Listening};
 use super::templates::{Audience, audience};
+use crate::db::{Part, Values};
 use crate::notices::Kind;
 
-pub use store::{adopt, end_wait, hold, keep_one, rehome, release};
+pub use store::{adopt, end_wait, ended, hold, keep_one, rehome, release};
 
 /// The destination of every mail.
 pub const MAIL: &str = "mail";
@@ -105,7 +106,34 @@ pub fn enqueue(conn: &mut PgConnection, notices: &[NewNotice]) -> QueryResult<us
     let listeners =
         if notices.iter().any(|notice| notice.to_listeners) { destinations::listeners(conn)? } else { Vec::new() };
     let messages = fan_out(notices, &listeners);
-    if messages.is_empty() { Ok(0) } else { store::insert(conn, &messages) }
+    if messages.is_empty() { Ok(0) } else { store::queueing(&messages).execute(conn) }
+}
+
+/// The messages that tell some notices.
+pub struct Messages<'a>(Vec<(&'a NewNotice, Message<'a>)>);
+
+/// Whoever may hear of a notice, as they were read.
+#[derive(Default)]
+pub struct Listeners(Vec<Listener>);
+
+impl Listeners {
+    /// # Errors
+    /// Where the row cannot be read.
+    pub fn of(listening: &Listening) -> QueryResult<Self> {
+        listening.read().map(Self)
+    }
+}
+
+impl<'a> Messages<'a> {
+    /// One for each destination that hears of one of `notices`.
+    pub fn of(notices: &'a [NewNotice], listeners: &'a Listeners) -> Self {
+        Self(fan_out(notices, &listeners.0))
+    }
+
+    /// Queues those that were never queued, as part of a change.
+    pub fn part(&'a self) -> Option<Part<impl Values + use<'a>>> {
+        (!self.0.is_empty()).then(|| store::queueing(&self.0).called("queued"))
+    }
 }
 
 /// Which destination hears of which notice.

@@ -173,8 +173,15 @@ pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
+impl<'a> From<Vec<(Cow<'a, str>, &'a RawValue)>> for Fields<'a> {
+    fn from(fields: Vec<(Cow<'a, str>, &'a RawValue)>) -> Self {
+        Self(fields)
+    }
+}
+
+/// A field's name.
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

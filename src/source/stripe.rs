@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::envelope::Envelope;
 use super::fields::{Fields, is_id, string};
 
 /// Deeper nesting than this is refused: no event has it, and it would cost a recursive reader its stack.
@@ -35,8 +35,8 @@ pub struct Event<'a> {
 /// What an event carries.
 #[derive(Debug)]
 pub enum Payload<'a> {
-    /// The object as it was: `data.object`.
-    Snapshot(&'a RawValue),
+    /// The object as it was: `data.object`; none where that is there and is no object.
+    Snapshot(Option<Fields<'a>>),
     /// Only the name of an object, which must be fetched.
     Thin {
         /// `related_object.id`.
@@ -57,7 +57,7 @@ impl<'a> Event<'a> {
     /// The id of the object that it is about, where that has one which can be stored.
     pub fn object_id(&self) -> Option<Cow<'a, str>> {
         match &self.payload {
-            Payload::Snapshot(object) => Fields::parse(object.get()).ok()?.text("id").filter(|id| is_id(id)),
+            Payload::Snapshot(object) => object.as_ref()?.text("id").filter(|id| is_id(id)),
             Payload::Thin { related_id, .. } => related_id.clone(),
             Payload::None => None,
         }
@@ -97,11 +97,11 @@ pub fn parse(body: &[u8]) -> Result<Event<'_>, InvalidPayload> {
     if nested_too_deeply(body) {
         return Err(InvalidPayload::TooDeep);
     }
-    let root = Fields::parse(text).map_err(|_| InvalidPayload::NotAnObject)?;
+    let Envelope { root, object } = Envelope::parse(text).map_err(|_| InvalidPayload::NotAnObject)?;
     let id = root.word("id").ok().flatten().ok_or(InvalidPayload::NoId)?;
     let kind = root.get("type").map_err(|_| InvalidPayload::TwoTypes)?.and_then(string);
     let account = root.get("account").ok().flatten().map(|raw| string(raw).unwrap_or(Cow::Borrowed(raw.get())));
-    let payload = payload(&root);
+    let payload = payload(&root, object);
     let account = account.or_else(|| context(&root).filter(|_| matches!(payload, Payload::Thin { .. })));
     Ok(Event {
         id,
@@ -129,16 +129,13 @@ pub fn storable_id(id: &str) -> Result<&str, String> {
     Err(format!("sha256:{}", hex::encode(Sha256::digest(id.as_bytes()))))
 }
 
-fn payload<'a>(root: &Fields<'a>) -> Payload<'a> {
+fn payload<'a>(root: &Fields<'a>, object: Option<Option<Fields<'a>>>) -> Payload<'a> {
     if root.text("object").as_deref() == Some("v2.core.event") {
         let related = root.object("related_object");
         let field = |name| related.as_ref().and_then(|related| related.text(name)).filter(|text| is_id(text));
         return Payload::Thin { related_id: field("id"), related_type: field("type") };
     }
-    match root.object("data").and_then(|data| data.get("object").ok().flatten()) {
-        Some(object) => Payload::Snapshot(object),
-        None => Payload::None,
-    }
+    object.map_or(Payload::None, Payload::Snapshot)
 }
 
 /// Unix seconds, or the ISO 8601 of a thin event.

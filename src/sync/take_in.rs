@@ -121,6 +121,6 @@ impl Sync {
         let stored = rules::stored(&event, &verdict, Utc::now());
         let permit = self.budget.reserve(listed.body.len()).context("no memory for another event; try again later")?;
         let event = NewEvent { body: listed.body.clone(), ..stored };
-        Ok(Submission { event, facts: verdict.facts, notices: Vec::new(), permit })
+        Ok(Submission::new(event, verdict.facts, permit))
     }
 }

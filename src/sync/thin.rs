@@ -114,7 +114,7 @@ impl Sync {
         let verdict = self.rules.judge(&event);
         let stored = rules::stored(&event, &verdict, Utc::now());
         let event = NewEvent { source: "stripe_api", body: body.clone(), ..stored };
-        let submission = Submission { event, facts: verdict.facts, notices: Vec::new(), permit };
+        let submission = Submission::new(event, verdict.facts, permit);
         let answer = self.intake.submit(submission).map_err(|full| later(&full.to_string()))?;
         match answer.await.unwrap_or(Answer::Unavailable) {
             // Fetched before, by a process that died before it could say so.

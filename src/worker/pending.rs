@@ -2,8 +2,8 @@
 
 use crate::db::DbPool;
 use crate::inbox::{self, ClaimedEvent, Left, State};
-use crate::intake::{Rules, Verdict};
-use crate::orders::{self, Facts, Incoming, Outcome, Scope};
+use crate::intake::Rules;
+use crate::orders::{self, Incoming, Outcome, Scope};
 use anyhow::Context;
 use diesel::Connection;
 use diesel::pg::PgConnection;
@@ -36,13 +36,14 @@ pub(super) fn settle_claimed(
     token: Uuid,
     claimed: &[ClaimedEvent],
 ) -> anyhow::Result<()> {
-    let judged: Vec<(&ClaimedEvent, Verdict)> =
-        claimed.iter().map(|event| (event, rules.judge_stored(&event.source, &event.body))).collect();
     let mut applicable = Vec::new();
-    for (event, verdict) in &judged {
+    for event in claimed {
+        let verdict = rules.judge_stored(&event.source, &event.body);
         let reason = verdict.reason.as_deref();
-        match (&verdict.facts, verdict.state) {
-            (Some(facts), _) => applicable.push((*event, facts)),
+        match (verdict.facts, verdict.state) {
+            (Some(facts), _) => {
+                applicable.push((event, Incoming::new(Scope::new(&event.account, event.livemode), facts)));
+            }
             (None, State::Pending) if verdict.to_fetch => {
                 inbox::leave_to_fetch(conn, token, event.id).context("cannot put an event to those to be fetched")?;
             }
@@ -56,8 +57,8 @@ pub(super) fn settle_claimed(
         return Ok(());
     }
     // Together first; whatever that does not settle is tried by itself, so that a poison event stands alone.
-    let left = apply(conn, rules, token, &applicable)?;
-    for event in left {
+    let applicable: Vec<_> = applicable.iter().map(|(event, incoming)| (*event, incoming)).collect();
+    for event in apply(conn, rules, token, &applicable)? {
         let alone = apply(conn, rules, token, &[event])?;
         debug_assert!(alone.len() <= 1);
     }
@@ -70,14 +71,11 @@ fn apply<'a>(
     conn: &mut PgConnection,
     rules: &Rules,
     token: Uuid,
-    events: &[(&'a ClaimedEvent, &'a Facts)],
-) -> anyhow::Result<Vec<(&'a ClaimedEvent, &'a Facts)>> {
+    events: &[(&'a ClaimedEvent, &'a Incoming)],
+) -> anyhow::Result<Vec<(&'a ClaimedEvent, &'a Incoming)>> {
     let alone = events.len() == 1;
     let outcomes = conn.transaction(|conn| {
-        let incoming: Vec<Incoming<'_>> = events
-            .iter()
-            .map(|(event, facts)| Incoming { scope: Scope::new(&event.account, event.livemode), facts })
-            .collect();
+        let incoming: Vec<&Incoming> = events.iter().map(|(_, incoming)| *incoming).collect();
         let outcomes = orders::reconcile(conn, &rules.settings, &incoming)?;
         let applied = events
             .iter()
@@ -92,14 +90,14 @@ fn apply<'a>(
         Err(error) => events.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
     };
     let mut left = Vec::new();
-    for ((event, facts), outcome) in events.iter().zip(outcomes) {
+    for ((event, incoming), outcome) in events.iter().zip(outcomes) {
         match outcome {
             Outcome::Applied => {}
             Outcome::Held(why) => {
                 inbox::put_back(conn, token, event.id, 1, why).context("cannot postpone an event")?;
             }
             Outcome::Failed(why) if alone => give_up_or_postpone(conn, token, event, &why)?,
-            Outcome::Failed(_) => left.push((*event, *facts)),
+            Outcome::Failed(_) => left.push((*event, *incoming)),
         }
     }
     Ok(left)

@@ -215,7 +215,7 @@ fn submission(sent: &Sent, case: u64, rules: &Rules, budget: &Budget) -> Submiss
         to_fetch: false,
     };
     let permit = budget.reserve(sent.body.len()).unwrap();
-    Submission { event: new, facts: Some(facts(sent, rules)), notices: Vec::new(), permit }
+    Submission::new(new, Some(facts(sent, rules)), permit)
 }
 
 /// Three clients at two instances, and three workers beside them, until nothing is left.

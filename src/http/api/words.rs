@@ -138,10 +138,7 @@ fn scope(conn: &mut PgConnection, rules: &Rules, named: &Named) -> anyhow::Resul
 async fn store(state: &State, event: NewEvent) -> Result<Answer, HttpError> {
     let permit = state.budget.reserve(event.body.len()).ok_or(HttpError::unavailable())?;
     let facts = state.rules.judge_stored(event.source, &event.body).facts;
-    let answer = state
-        .intake
-        .submit(Submission { event, facts, notices: Vec::new(), permit })
-        .map_err(|_| HttpError::unavailable())?;
+    let answer = state.intake.submit(Submission::new(event, facts, permit)).map_err(|_| HttpError::unavailable())?;
     match tokio::time::timeout(state.config.answer_deadline, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) | Err(_) => Err(HttpError::unavailable()),

@@ -187,7 +187,7 @@ pub fn naming(conn: &mut PgConnection, scope: &Scope, references: &BTreeSet<Refe
     let scoped: Vec<Scoped> =
         references.iter().map(|reference| Scoped { reference: reference.clone(), scope: scope.clone() }).collect();
     let named = resolve(conn, &scoped.iter().collect::<Vec<_>>())?;
-    let ids: BTreeSet<Uuid> = named.into_values().collect();
+    let ids: BTreeSet<Uuid> = named.into_iter().flatten().collect();
     sql_query("SELECT * FROM orders WHERE id = ANY($1) AND merged_into IS NULL ORDER BY reference")
         .bind::<Array<SqlUuid>, _>(ids.into_iter().collect::<Vec<_>>())
         .load(conn)

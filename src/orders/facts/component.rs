@@ -119,7 +119,7 @@ impl Facts {
 
     /// The orders that these facts make: the same ones whoever pooled them, in the order of their names. An order's
     /// facts are exactly those of its components, and the shop's words on it.
-    pub fn groups(self) -> Vec<Group> {
+    pub fn groups(mut self) -> Vec<Group> {
         let orders: BTreeSet<Name> = self.components().iter().map(Component::order).collect();
         let labels = self.shop.keys().map(|label| Name::Label(label.clone()));
         let mut names: Vec<Name> = orders.into_iter().chain(labels).collect();
@@ -128,7 +128,7 @@ impl Facts {
         if names.len() > 1 {
             return self.split();
         }
-        names.into_iter().map(|name| Group { name, facts: self.clone() }).collect()
+        names.into_iter().map(|name| Group { name, facts: std::mem::take(&mut self) }).collect()
     }
 
     fn split(&self) -> Vec<Group> {

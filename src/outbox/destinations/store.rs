@@ -1,6 +1,6 @@
 //! The SQL of destinations.
 
-use crate::db::prepared;
+use crate::db::{Part, prepared};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Change, Listener, SLACK, Wanted, is_hopeless, slack_events};
@@ -80,35 +80,50 @@ pub fn list(conn: &mut PgConnection, after: Option<&str>, limit: i64) -> QueryRe
         .load(conn)
 }
 
-#[derive(QueryableByName)]
+#[derive(Deserialize)]
 struct ListenerRow {
-    #[diesel(sql_type = Text)]
     id: String,
-    #[diesel(sql_type = Text)]
     kind: String,
-    #[diesel(sql_type = Array<Text>)]
     events: Vec<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     repository: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     git_ref: Option<String>,
 }
 
+/// Whoever hears of notices right now: one row for the lot.
+#[derive(Debug, QueryableByName)]
+pub struct Listening {
+    #[diesel(sql_type = Text)]
+    listeners: String,
+}
+
+/// Asks for [`Listening`].
+pub fn listening() -> Part<()> {
+    prepared(LISTENING).called("listening")
+}
+
+const LISTENING: &str = "SELECT COALESCE(json_agg(json_build_object('id', id, 'kind', kind, 'events', events, 'repository', repository, 'git_ref', ref) \
+                                                  ORDER BY id), '[]')::text AS listeners \
+                         FROM destinations WHERE kind <> 'email' AND state IN ('active', 'paused')";
+
 /// Whoever hears of notices right now.
-pub fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
-    let rows: Vec<ListenerRow> = prepared(
-        "SELECT id, kind, events, repository, ref AS git_ref FROM destinations \
-         WHERE kind <> 'email' AND state IN ('active', 'paused') ORDER BY id",
-    )
-    .load(conn)?;
-    let listener = |row: ListenerRow| Listener {
-        kind: if row.kind == MessageKind::Slack.name() { MessageKind::Slack } else { MessageKind::Webhook },
-        id: row.id,
-        events: row.events,
-        repository: row.repository,
-        git_ref: row.git_ref,
-    };
-    Ok(rows.into_iter().map(listener).collect())
+pub(in crate::outbox) fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
+    prepared(LISTENING).get_result::<Listening>(conn)?.read()
+}
+
+impl Listening {
+    /// Each of them.
+    pub(in crate::outbox) fn read(&self) -> QueryResult<Vec<Listener>> {
+        let rows: Vec<ListenerRow> = serde_json::from_str(&self.listeners)
+            .map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
+        let listener = |row: ListenerRow| Listener {
+            kind: if row.kind == MessageKind::Slack.name() { MessageKind::Slack } else { MessageKind::Webhook },
+            id: row.id,
+            events: row.events,
+            repository: row.repository,
+            git_ref: row.git_ref,
+        };
+        Ok(rows.into_iter().map(listener).collect())
+    }
 }
 
 pub(super) fn insert(

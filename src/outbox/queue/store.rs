@@ -3,7 +3,7 @@
 //! Rows are locked in the order of their ids wherever a statement takes several and waits for them, so no two of
 //! these statements can block each other in a circle.
 
-use crate::db::prepared;
+use crate::db::{Part, Prepared, Values, prepared};
 use std::borrow::Cow;
 
 use diesel::prelude::*;
@@ -17,7 +17,7 @@ use crate::outbox::templates::told_to_the_shop;
 
 /// Inserts the messages that are new, under any of their notice's names. A shop is told that an order was identified
 /// only where it was told before, under Stripe's id, that it was paid.
-pub(super) fn insert(conn: &mut PgConnection, messages: &[(&NewNotice, Message<'_>)]) -> QueryResult<usize> {
+pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prepared<impl Values + use<'a>> {
     let columns = Columns::of(messages);
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
     prepared(
@@ -33,7 +33,7 @@ pub(super) fn insert(conn: &mut PgConnection, messages: &[(&NewNotice, Message<'
                     WHERE told.of = m.id AND o.destination = m.destination AND o.waiting \
                       AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
          ORDER BY m.dedupe_key COLLATE \"C\" \
-         ON CONFLICT (dedupe_key) DO NOTHING",
+         ON CONFLICT (dedupe_key) DO NOTHING RETURNING true",
     )
     .bind::<Array<SqlUuid>, _>(columns.ids)
     .bind::<Array<Text>, _>(columns.kinds)
@@ -51,7 +51,6 @@ pub(super) fn insert(conn: &mut PgConnection, messages: &[(&NewNotice, Message<'
     .bind::<Array<Text>, _>(columns.twins)
     .bind::<Array<SqlUuid>, _>(columns.told_of)
     .bind::<Array<Text>, _>(columns.told)
-    .execute(conn)
 }
 
 /// New messages, a vector a column.
@@ -139,17 +138,24 @@ pub fn release(conn: &mut PgConnection, order_ids: &[Uuid]) -> QueryResult<usize
 /// Ends the grace period of these notices' messages: what they waited for has come, and each is about what is given
 /// with its key. One that a worker is sending right now goes out without it, and stays marked.
 pub fn end_wait(conn: &mut PgConnection, notices: &[(String, String)]) -> QueryResult<usize> {
-    let (keys, abouts): (Vec<&String>, Vec<&String>) = notices.iter().map(|(key, about)| (key, about)).unzip();
-    sql_query(
-        "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE notice_key = ANY($1) AND state = 'queued' AND waiting \
-                                        AND lease IS NULL \
-                                      ORDER BY id FOR NO KEY UPDATE) \
-         UPDATE outbox o SET waiting = false, next_at = now(), about = told.about \
-         FROM unnest($1, $2) AS told (key, about) WHERE o.notice_key = told.key AND o.id IN (SELECT id FROM theirs)",
+    ending_wait(notices).execute(conn)
+}
+
+/// The same as part of a change.
+pub fn ended(notices: &[(String, String)]) -> Option<Part<impl Values + use<'_>>> {
+    (!notices.is_empty()).then(|| ending_wait(notices).called("ended"))
+}
+
+fn ending_wait(notices: &[(String, String)]) -> Prepared<impl Values + use<'_>> {
+    let (keys, abouts): (Vec<&str>, Vec<&str>) = notices.iter().map(|(key, about)| (&key[..], &about[..])).unzip();
+    prepared(
+        "WITH theirs AS MATERIALIZED (SELECT o.id, told.about FROM unnest($1, $2) AS told (key, about) JOIN outbox o ON o.notice_key = told.key \
+                                      WHERE o.state = 'queued' AND o.waiting AND o.lease IS NULL ORDER BY o.id FOR NO KEY UPDATE OF o) \
+         UPDATE outbox o SET waiting = false, next_at = now(), about = theirs.about FROM theirs WHERE o.id = theirs.id \
+         RETURNING true",
     )
     .bind::<Array<Text>, _>(keys)
     .bind::<Array<Text>, _>(abouts)
-    .execute(conn)
 }
 
 /// Of the messages queued for one destination under several names of one payment, only one goes out: the one that was
