@@ -4,7 +4,7 @@ use crate::support::hooks::HookServer;
 use crate::support::postgres::TestDb;
 use crate::support::server::{OLD_SECRET, Receiver, SECRET, count};
 use crate::support::shell::Shell;
-use crate::support::stripe::FakeStripe;
+use crate::support::stripe::{FakeStripe, KEY};
 use ringup::orders::UNDERSTOOD;
 use serde_json::{Value, json};
 
@@ -48,6 +48,34 @@ async fn an_endpoint_is_created_once_and_its_secret_kept() {
     let connect = shell.run(&["create", "--url", URL, "--connect", "--events", "charge.refunded,refund.failed"]).await;
     assert!(connect.out.starts_with("updated we_2 "), "{}", connect.out);
     assert_eq!(stripe.state().endpoints[0]["enabled_events"], json!(["charge.refunded", "refund.failed"]));
+}
+
+#[actix_rt::test]
+async fn the_example_needs_only_the_key_for_an_endpoint_to_be_created() {
+    let stripe = FakeStripe::start();
+    let shell = Shell::new("endpoint", &[]);
+    let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example")).unwrap();
+    let filled = example
+        .replace("#STRIPE_SECRET_KEY=", &format!("STRIPE_SECRET_KEY={KEY}"))
+        .replace("#STRIPE_API_BASE=", &format!("STRIPE_API_BASE={}", stripe.base()))
+        .replace("MAIL_FROM='Corner Shop <orders@example.com>'", "MAIL_FROM=");
+    let env = shell.dir.path().join(".env");
+    std::fs::write(&env, &filled).unwrap();
+    let missing = |said: &str| -> Vec<String> {
+        said.lines().skip(1).map(|line| line.trim().split(':').next().unwrap().to_owned()).collect()
+    };
+    let check = shell.run_other("config", &["check"]).await;
+    assert_eq!((check.code, missing(&check.err)), (1, vec!["STRIPE_WEBHOOK_SECRET".into(), "MAIL_FROM".into()]));
+    let said = shell.run(&["create", "--url", URL, "--write-env", ".env"]).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let secret = "STRIPE_WEBHOOK_SECRET=whsec_of_we_1\n";
+    assert_eq!(std::fs::read_to_string(&env).unwrap(), filled.replace("STRIPE_WEBHOOK_SECRET=\n", secret));
+    let check = shell.run_other("config", &["check"]).await;
+    assert_eq!((check.code, missing(&check.err)), (1, vec!["MAIL_FROM".into()]));
+
+    let again = shell.run(&["create", "--url", URL, "--write-env", ".env"]).await;
+    assert_eq!((again.code, &again.err[..]), (0, ""), "a script may say it twice");
+    assert!(again.out.contains("updated we_1 ") && again.out.contains(".env has a signing secret"), "{}", again.out);
 }
 
 #[actix_rt::test]

@@ -1,12 +1,15 @@
 //! A secret put into a file of variables, all else in it left as it is.
 
+use crate::config::is_signing_secret;
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 const KEY: &str = "STRIPE_WEBHOOK_SECRET";
+const FILE_KEY: &str = "STRIPE_WEBHOOK_SECRET_FILE";
 
 /// Puts `secret` before those that `path` has under `STRIPE_WEBHOOK_SECRET`. A new file is its owner's alone; the
 /// change is whole or not made.
@@ -20,32 +23,62 @@ pub fn add_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     write(path, &text, mode).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The secrets that an assignment's right side lists.
-fn unquoted(value: &str) -> &str {
-    let value = value.trim();
-    let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-    quoted.unwrap_or(value).trim()
+/// Whether `path` has a signing secret, or says which file has it.
+pub fn has_secret(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut lines = text.lines().rev();
+    let value = lines.find_map(|line| Some(&line[place(line, assigned(line, KEY)?)?]));
+    value.is_some_and(|value| entries(value).next().is_some())
+        || text.lines().any(|line| assigned(line, FILE_KEY).is_some())
+}
+
+/// Where the right side begins, where the line assigns to `key`.
+fn assigned(line: &str, key: &str) -> Option<usize> {
+    let name = line.trim_start();
+    let name = name.strip_prefix("export ").unwrap_or(name).trim_start();
+    let right = name.strip_prefix(key)?.trim_start().strip_prefix('=')?;
+    Some(line.len() - right.len())
+}
+
+/// Where the value stands in a right side that begins at `from`: within its quotes, or up to a comment. None where a quote
+/// is not closed.
+fn place(line: &str, from: usize) -> Option<Range<usize>> {
+    let right = &line[from..];
+    let comment = right.match_indices('#').find(|(n, _)| right[..*n].ends_with([' ', '\t']));
+    let bare = right[..comment.map_or(right.len(), |(n, _)| n)].trim();
+    if bare.is_empty() {
+        return Some(from..from);
+    }
+    let start = from + right.find(|c: char| !c.is_whitespace())?;
+    let Some(quote) = ['"', '\''].into_iter().find(|quote| bare.starts_with(*quote)) else {
+        return Some(start..start + bare.len());
+    };
+    let end = line[start + 1..].find(quote)?;
+    Some(start + 1..start + 1 + end)
+}
+
+/// The signing secrets that a value lists; what has not their form (a placeholder, say) would keep all from starting.
+fn entries(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|entry| is_signing_secret(entry))
 }
 
 fn with_secret(text: &str, secret: &str) -> anyhow::Result<String> {
-    let assigned = |line: &str, key: &str| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        line.strip_prefix(key)?.trim_start().strip_prefix('=').map(str::to_owned)
-    };
-    if text.lines().any(|line| assigned(line, "STRIPE_WEBHOOK_SECRET_FILE").is_some()) {
-        bail!("it names STRIPE_WEBHOOK_SECRET_FILE: put the secret into that file, before the others and a comma");
+    if text.lines().any(|line| assigned(line, FILE_KEY).is_some()) {
+        bail!("it names {FILE_KEY}: put the secret into that file, before the others and a comma");
     }
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     // Of several, the last one counts.
-    let Some((n, old)) = lines.iter().enumerate().rev().find_map(|(n, line)| Some((n, assigned(line, KEY)?))) else {
-        lines.push(format!("{KEY}={secret}"));
-        return Ok(lines.join("\n") + "\n");
+    let Some((n, from)) = lines.iter().enumerate().rev().find_map(|(n, line)| Some((n, assigned(line, KEY)?))) else {
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let glue = if text.is_empty() || text.ends_with('\n') { "" } else { end };
+        return Ok(format!("{text}{glue}{KEY}={secret}{end}"));
     };
+    let place = place(&lines[n], from).with_context(|| format!("the quote of {KEY} is not closed"))?;
     let mut secrets = vec![secret];
-    secrets.extend(unquoted(&old).split(',').map(str::trim).filter(|old| !old.is_empty() && *old != secret));
-    lines[n] = format!("{KEY}={}", secrets.join(","));
-    Ok(lines.join("\n") + "\n")
+    secrets.extend(entries(&lines[n][place.clone()]).filter(|old| *old != secret));
+    let listed = secrets.join(",");
+    lines[n].replace_range(place, &listed);
+    Ok(lines.concat())
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
@@ -71,18 +104,52 @@ mod tests {
 
     #[test]
     fn the_new_one_comes_first_and_all_else_stays() {
-        let with = |text: &str| with_secret(text, "whsec_new").unwrap();
-        assert_eq!(with(""), "STRIPE_WEBHOOK_SECRET=whsec_new\n");
-        assert_eq!(with("A=1\n# B\n"), "A=1\n# B\nSTRIPE_WEBHOOK_SECRET=whsec_new\n");
-        assert_eq!(with("STRIPE_WEBHOOK_SECRET=whsec_old\nA=1"), "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_old\nA=1\n");
-        assert_eq!(
-            with("export STRIPE_WEBHOOK_SECRET = 'whsec_a, whsec_b'"),
-            "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_a,whsec_b\n"
-        );
-        assert_eq!(with("STRIPE_WEBHOOK_SECRET="), "STRIPE_WEBHOOK_SECRET=whsec_new\n");
-        assert_eq!(with("STRIPE_WEBHOOK_SECRET=whsec_old,whsec_new"), "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_old\n");
-        assert_eq!(with("#STRIPE_WEBHOOK_SECRET=x"), "#STRIPE_WEBHOOK_SECRET=x\nSTRIPE_WEBHOOK_SECRET=whsec_new\n");
-        assert!(with_secret("STRIPE_WEBHOOK_SECRET_FILE=/run/secret", "whsec_new").is_err());
+        let cases = [
+            ("", "STRIPE_WEBHOOK_SECRET=whsec_new\n"),
+            ("A=1\n# B\n", "A=1\n# B\nSTRIPE_WEBHOOK_SECRET=whsec_new\n"),
+            ("A=1", "A=1\nSTRIPE_WEBHOOK_SECRET=whsec_new\n"),
+            ("STRIPE_WEBHOOK_SECRET=whsec_old\nA=1", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_old\nA=1"),
+            (
+                "export STRIPE_WEBHOOK_SECRET = 'whsec_a, whsec_b' # rolled\n",
+                "export STRIPE_WEBHOOK_SECRET = 'whsec_new,whsec_a,whsec_b' # rolled\n",
+            ),
+            ("STRIPE_WEBHOOK_SECRET=\"whsec_a\"\r\nA=1\r\n", "STRIPE_WEBHOOK_SECRET=\"whsec_new,whsec_a\"\r\nA=1\r\n"),
+            ("A=1\r\n", "A=1\r\nSTRIPE_WEBHOOK_SECRET=whsec_new\r\n"),
+            ("STRIPE_WEBHOOK_SECRET=", "STRIPE_WEBHOOK_SECRET=whsec_new"),
+            ("STRIPE_WEBHOOK_SECRET= # none yet\n", "STRIPE_WEBHOOK_SECRET=whsec_new # none yet\n"),
+            ("STRIPE_WEBHOOK_SECRET=whsec_a # one\n", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_a # one\n"),
+            ("STRIPE_WEBHOOK_SECRET=whsec_,#,whsec_a\n", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_a\n"),
+            ("STRIPE_WEBHOOK_SECRET=whsec_old,whsec_new\n", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_old\n"),
+            ("#STRIPE_WEBHOOK_SECRET=x\n", "#STRIPE_WEBHOOK_SECRET=x\nSTRIPE_WEBHOOK_SECRET=whsec_new\n"),
+            (
+                "STRIPE_WEBHOOK_SECRET=whsec_a\nSTRIPE_WEBHOOK_SECRET=whsec_b\n",
+                "STRIPE_WEBHOOK_SECRET=whsec_a\nSTRIPE_WEBHOOK_SECRET=whsec_new,whsec_b\n",
+            ),
+        ];
+        for (before, after) in cases {
+            assert_eq!(with_secret(before, "whsec_new").unwrap(), after, "{before:?}");
+        }
+        for odd in ["STRIPE_WEBHOOK_SECRET_FILE=/run/secret", "STRIPE_WEBHOOK_SECRET='whsec_a\nA=1\n"] {
+            assert!(with_secret(odd, "whsec_new").is_err(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_secret_where_the_last_line_that_counts_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".env");
+        assert!(!has_secret(&file));
+        for (text, has) in [
+            ("STRIPE_WEBHOOK_SECRET=whsec_a\n", true),
+            ("export STRIPE_WEBHOOK_SECRET='whsec_a'\n", true),
+            ("STRIPE_WEBHOOK_SECRET_FILE=/run/secret\n", true),
+            ("STRIPE_WEBHOOK_SECRET=whsec_\n", false),
+            ("STRIPE_WEBHOOK_SECRET=whsec_a\nSTRIPE_WEBHOOK_SECRET=\n", false),
+            ("#STRIPE_WEBHOOK_SECRET=whsec_a\n", false),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(has_secret(&file), has, "{text:?}");
+        }
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub enum Command {
         /// For the events of connected accounts.
         #[arg(long)]
         connect: bool,
-        /// Adds the signing secret to this file of variables, before those that are there.
+        /// Adds the signing secret to this file of variables, before those that are there; where the endpoint was there
+        /// before, the file must have it.
         #[arg(long, value_name = "FILE")]
         write_env: Option<PathBuf>,
     },
@@ -155,11 +156,16 @@ fn tell(registered: &Registered, write_env: Option<&std::path::Path>) -> anyhow:
         Registered::Updated(endpoint) => {
             println!("updated {}", about(endpoint));
             println!("Its signing secret stays as it is; Stripe's dashboard shows it.");
-            if let Some(file) = write_env {
-                bail!(
+            match write_env {
+                Some(file) if env_file::has_secret(file) => println!(
+                    "{} has a signing secret, and is left as it is; `ringup endpoint doctor` tries it.",
+                    file.display()
+                ),
+                Some(file) => bail!(
                     "nothing was written to {}: Stripe tells a secret only when the endpoint is created",
                     file.display()
-                );
+                ),
+                None => {}
             }
         }
     }

@@ -38,8 +38,17 @@ impl Shell {
     }
 
     pub async fn type_in(&self, args: &[&str], input: &str) -> Said {
+        self.call(self.subcommand, args, input).await
+    }
+
+    /// Another subcommand, in the same place.
+    pub async fn run_other(&self, subcommand: &str, args: &[&str]) -> Said {
+        self.call(subcommand, args, "").await
+    }
+
+    async fn call(&self, subcommand: &str, args: &[&str], input: &str) -> Said {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ringup"));
-        command.arg(self.subcommand).args(args).env_clear().envs(self.vars.clone()).current_dir(self.dir.path());
+        command.arg(subcommand).args(args).env_clear().envs(self.vars.clone()).current_dir(self.dir.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
