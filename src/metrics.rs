@@ -41,6 +41,15 @@ pub struct SecretUsed {
     pub position: u32,
 }
 
+/// Labels of a configured signing secret.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SecretHeld {
+    /// 0 is the newest.
+    pub position: u32,
+    /// Tells one secret from another, and none of them.
+    pub fingerprint: String,
+}
+
 /// Label of the gap watch.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Watched {
@@ -53,6 +62,8 @@ pub struct Watched {
 pub struct Metrics {
     /// Webhook requests by their answer.
     pub received: Family<Received, Counter>,
+    /// The signing secrets that this process was started with; each is 1.
+    pub secrets_held: Family<SecretHeld, Gauge>,
     /// Verified requests by the secret that signed them: an old one that stays at rest can be removed.
     pub secrets: Family<SecretUsed, Counter>,
     /// When each secret last signed a verified request, in unix seconds; absent where it has not since the start.
@@ -83,6 +94,12 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("ringup");
         let received = Family::default();
         registry.register("webhooks", "Webhook requests by their answer", received.clone());
+        let secrets_held = Family::default();
+        registry.register(
+            "signing_secret",
+            "The configured signing secrets by position, each with a fingerprint",
+            secrets_held.clone(),
+        );
         let secrets = Family::default();
         registry.register(
             "signing_secret_used",
@@ -126,6 +143,7 @@ impl Default for Metrics {
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
         Self {
             received,
+            secrets_held,
             secrets,
             secrets_last_used,
             answer_seconds,

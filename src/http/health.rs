@@ -2,8 +2,9 @@
 
 use super::State;
 use crate::db;
-use crate::metrics::InState;
+use crate::metrics::{InState, SecretHeld};
 use crate::outbox::history::waiting;
+use crate::source::signature::fingerprint;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
@@ -53,12 +54,21 @@ async fn count_messages(state: &State) {
     }
 }
 
+/// By these `roll-secret --check` sees whether a receiver runs with the secrets that a file has.
+fn name_secrets(state: &State) {
+    for (position, secret) in (0..).zip(&state.config.stripe.secrets) {
+        let held = SecretHeld { position, fingerprint: fingerprint(secret.expose()) };
+        state.metrics.secrets_held.get_or_create(&held).set(1);
+    }
+}
+
 /// For Prometheus.
 pub async fn metrics(state: web::Data<State>) -> HttpResponse {
     let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
     state.metrics.queue_depth.set(gauge(state.intake.depth()));
     state.metrics.bytes_in_flight.set(gauge(state.budget.used()));
     state.metrics.writers_abandoned.set(gauge(state.intake.abandoned()));
+    name_secrets(&state);
     count_messages(&state).await;
     match state.metrics.render() {
         Ok(text) => HttpResponse::Ok().content_type(ContentType::plaintext()).body(text),

@@ -51,8 +51,8 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State) ->
     let deadline = state.config.read_deadline;
     let (body, permit) = body::read(request, payload, STRIPE_LIMIT, deadline, &state.budget).await?;
     let complete = Instant::now();
-    verify(request, &body, state)?;
-    let submission = admit(body, permit, state)?;
+    let secret = verify(request, &body, state)?;
+    let submission = admit(body, permit, secret, state)?;
     submit(submission, complete, state).await
 }
 
@@ -70,7 +70,8 @@ pub(super) async fn submit(submission: Submission, complete: Instant, state: &St
     }
 }
 
-fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<(), HttpError> {
+/// Which of the secrets signed the body.
+fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<usize, HttpError> {
     let mut headers = request.headers().get_all(SIGNATURE);
     let header =
         headers.next().ok_or(HttpError::bad_request("missing_signature", "the Stripe-Signature header is missing"))?;
@@ -85,12 +86,7 @@ fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<(), HttpE
     }
     let now = Utc::now().timestamp();
     match signature::verify(Some(header.as_bytes()), body, &stripe.secrets, now, Some(stripe.tolerance)) {
-        Ok(verified) => {
-            let used = SecretUsed { position: u32::try_from(verified.secret).unwrap_or(u32::MAX) };
-            state.metrics.secrets.get_or_create(&used).inc();
-            state.metrics.secrets_last_used.get_or_create(&used).set(now);
-            Ok(())
-        }
+        Ok(verified) => Ok(verified.secret),
         Err(Rejection::OutOfTolerance) => {
             log::warn!(
                 "a rightly signed event is refused: its timestamp is too far from this server's clock; check the clock"
@@ -104,12 +100,18 @@ fn verify(request: &HttpRequest, body: &[u8], state: &State) -> Result<(), HttpE
     }
 }
 
-/// What is to be stored of a verified body, and merged into its order.
-fn admit(body: Vec<u8>, permit: Permit, state: &State) -> Result<Submission, HttpError> {
+/// What is to be stored of a body that this secret verified, and merged into its order.
+fn admit(body: Vec<u8>, permit: Permit, secret: usize, state: &State) -> Result<Submission, HttpError> {
     let event = stripe::parse(&body).map_err(|why| {
         log::warn!(why:% = why; "a rightly signed body is no event; it is refused");
         HttpError::bad_request("invalid_payload", "the body is not one JSON event with an id")
     })?;
+    // The doctor signs with every secret: that tells nothing of which one Stripe uses.
+    if event.kind != stripe::PROBE {
+        let used = SecretUsed { position: u32::try_from(secret).unwrap_or(u32::MAX) };
+        state.metrics.secrets.get_or_create(&used).inc();
+        state.metrics.secrets_last_used.get_or_create(&used).set(Utc::now().timestamp());
+    }
     let verdict = state.rules.judge(&event);
     report(&event, &verdict, state);
     let stored = rules::stored(&event, &verdict, Utc::now());

@@ -6,7 +6,7 @@
 //! Sources: Stripe's webhooks page; stripe-go `webhook/client.go`; stripe-node `src/Webhooks.ts`.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// Longest header that is looked at, in bytes.
@@ -59,6 +59,12 @@ pub fn verify(
 /// The header value for `body`, as Stripe would send it.
 pub fn sign(secret: &str, timestamp: i64, body: &[u8]) -> String {
     format!("t={timestamp},v1={}", hex::encode(digest(secret.as_bytes(), &timestamp.to_string(), body)))
+}
+
+/// Tells one secret from another, and neither to anybody: a few digits of a hash.
+pub fn fingerprint(secret: &str) -> String {
+    let hash = Sha256::new().chain_update("ringup signing secret ").chain_update(secret).finalize();
+    hex::encode(&hash[..4])
 }
 
 struct Header<'a> {

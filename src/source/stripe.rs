@@ -13,6 +13,9 @@ use super::fields::{Fields, is_id, string};
 /// Deeper nesting than this is refused: no event has it, and it would cost a recursive reader its stack.
 const DEEPEST: usize = 128;
 
+/// The type of the doctor's own events: rightly signed, and no sign of Stripe.
+pub const PROBE: &str = "ringup.doctor";
+
 /// An event as Stripe sends it.
 #[derive(Debug)]
 pub struct Event<'a> {

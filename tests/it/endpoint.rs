@@ -195,6 +195,16 @@ async fn the_doctor_finds_a_healthy_receiver_well() {
     }
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE state = 'ignored'"), 2, "a probe a secret");
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders"), 0);
+    let metrics = receiver.client().get(receiver.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(
+        !metrics.contains("ringup_signing_secret_last_used_seconds{"),
+        "its probes are no use of a secret: {metrics}"
+    );
+    assert!(!metrics.contains(SECRET), "{metrics}");
+    let arrivals = || ringup::inbox::browse::arrivals(&mut db.conn(), "", false, 10).unwrap().len();
+    assert_eq!(arrivals(), 0, "nor do they break a silence");
+    receiver.deliver(br#"{"id":"evt_1","type":"ping"}"#).await;
+    assert_eq!(arrivals(), 1);
 }
 
 #[actix_rt::test]
@@ -257,6 +267,10 @@ async fn a_roll_adds_the_new_secret_and_says_when_the_old_one_can_go() {
     receiver.deliver(br#"{"id":"evt_1","type":"ping"}"#).await;
     let said = shell.run(&check).await;
     assert!(said.code == 1 && said.out.contains("24 hours later"), "{}{}", said.out, said.err);
+    let other = Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", &format!("whsec_newest,{both}"))]).run(&check).await;
+    assert!(other.code == 1 && other.err.contains("restart it"), "{}{}", other.out, other.err);
+    let swapped = Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", &format!("{OLD_SECRET},{SECRET}"))]);
+    assert!(swapped.run(&check).await.err.contains("other secrets"), "positions are the receiver's");
     let nobody = shell.run(&["roll-secret", "--check", "--metrics", &receiver.url("/healthz")]).await;
     assert!(nobody.code == 1 && nobody.err.contains("--metrics"), "{}", nobody.err);
 }

@@ -3,6 +3,7 @@
 use crate::config::{Stripe, mode_name};
 use crate::dev::probe::{Answer, Probe, clock_of};
 use crate::orders::UNDERSTOOD;
+use crate::source::stripe::PROBE;
 use crate::stripe_api::doctor::{Finding, Needed, compare};
 use anyhow::Context;
 use chrono::Utc;
@@ -104,8 +105,8 @@ async fn probe(url: &str, stripe: &Stripe) -> anyhow::Result<Vec<Finding>> {
 /// An event that changes nothing: it is stored as ignored.
 fn ping(livemode: bool) -> String {
     let id = format!("evt_ringup_doctor_{}", uuid::Uuid::now_v7().simple());
-    json!({ "id": id, "object": "event", "type": "ringup.doctor", "livemode": livemode, "created": Utc::now().timestamp(),
-        "data": { "object": { "object": "ringup.doctor" } } })
+    json!({ "id": id, "object": "event", "type": PROBE, "livemode": livemode, "created": Utc::now().timestamp(),
+        "data": { "object": { "object": PROBE } } })
     .to_string()
 }
 

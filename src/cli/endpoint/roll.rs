@@ -4,6 +4,7 @@ use super::env_file;
 use crate::cli::table::moment;
 use crate::config::{Stripe, is_signing_secret};
 use crate::dev::probe::fetch;
+use crate::source::signature::fingerprint;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -78,6 +79,10 @@ async fn check(args: &Args, stripe: &Stripe) -> anyhow::Result<ExitCode> {
     }
     let metrics = fetch(&args.metrics).await.context("the receiver's metrics are needed: see --metrics")?;
     let use_of = Use::read(&metrics).context("these are not the metrics of a receiver: see --metrics")?;
+    let configured: Vec<String> = stripe.secrets.iter().map(|secret| fingerprint(secret.expose())).collect();
+    if use_of.held != configured {
+        bail!("the receiver runs with other secrets than STRIPE_WEBHOOK_SECRET has here: restart it, then ask again");
+    }
     let now = Utc::now().timestamp();
     let mut all_can_go = true;
     for position in 1..stripe.secrets.len() {
@@ -91,6 +96,8 @@ async fn check(args: &Args, stripe: &Stripe) -> anyhow::Result<ExitCode> {
 /// When each secret was last used, as a receiver tells it.
 struct Use {
     started: i64,
+    /// The fingerprints of the secrets that it was started with, the newest first.
+    held: Vec<String>,
     last: BTreeMap<usize, i64>,
 }
 
@@ -98,10 +105,16 @@ impl Use {
     fn read(metrics: &str) -> Option<Self> {
         let value = |line: &str| line.rsplit(' ').next()?.parse::<i64>().ok();
         let started = metrics.lines().find(|line| line.starts_with("ringup_start_time_seconds "))?;
-        let position = |line: &str| line.split("position=\"").nth(1)?.split('"').next()?.parse().ok();
-        let used = metrics.lines().filter(|line| line.starts_with("ringup_signing_secret_last_used_seconds{"));
+        let label = |line: &str, name| line.split_once(&format!("{name}=\""))?.1.split('"').next().map(str::to_owned);
+        let position = |line: &str| label(line, "position")?.parse::<usize>().ok();
+        let of = |name: &'static str| metrics.lines().filter(move |line| line.starts_with(name));
+        let held: BTreeMap<usize, String> = of("ringup_signing_secret{")
+            .filter_map(|line| Some((position(line)?, label(line, "fingerprint")?)))
+            .collect();
+        let used = of("ringup_signing_secret_last_used_seconds{");
         Some(Self {
             started: value(started)?,
+            held: held.into_values().collect(),
             last: used.filter_map(|line| Some((position(line)?, value(line)?))).collect(),
         })
     }
@@ -153,5 +166,15 @@ mod tests {
         assert!(!can_go(1000, &[(0, 3000)], 1000 + OVERLAP - 1));
         assert!(can_go(1000, &[(0, 3000)], 1000 + OVERLAP));
         assert!(Use::read("<html>").is_none());
+    }
+
+    #[test]
+    fn the_receivers_secrets_are_read_by_position() {
+        let told = metrics(1, &[])
+            + "ringup_signing_secret{position=\"10\",fingerprint=\"c\"} 1\n\
+               ringup_signing_secret{fingerprint=\"a\",position=\"0\"} 1\nringup_signing_secret_used_total{position=\"2\"} 4\n";
+        assert_eq!(Use::read(&told).unwrap().held, ["a", "c"]);
+        assert_eq!(fingerprint("whsec_a"), fingerprint("whsec_a"));
+        assert_ne!(fingerprint("whsec_a"), fingerprint("whsec_b"));
     }
 }

@@ -1,6 +1,7 @@
 //! The SQL of looking at the inbox. Nothing here locks.
 
 use super::{About, EventName, Filter};
+use crate::source::stripe::PROBE;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
@@ -50,7 +51,7 @@ pub struct EventRow {
 }
 
 /// When the last events of Stripe's of this account and mode came, the newest first: at most `limit`, out of the last
-/// thousand of all events.
+/// thousand of all events. The doctor's own are none of Stripe's.
 pub fn arrivals(conn: &mut PgConnection, account: &str, livemode: bool, limit: i64) -> QueryResult<Vec<DateTime<Utc>>> {
     #[derive(QueryableByName)]
     struct Arrival {
@@ -58,11 +59,12 @@ pub fn arrivals(conn: &mut PgConnection, account: &str, livemode: bool, limit: i
         received_at: DateTime<Utc>,
     }
     let arrivals: Vec<Arrival> = sql_query(
-        "SELECT received_at FROM (SELECT id, source, account, livemode, received_at FROM events ORDER BY id DESC LIMIT 1000) last \
-         WHERE source = 'stripe' AND account = $1 AND livemode = $2 ORDER BY received_at DESC LIMIT $3",
+        "SELECT received_at FROM (SELECT source, account, livemode, type, received_at FROM events ORDER BY id DESC LIMIT 1000) last \
+         WHERE source = 'stripe' AND account = $1 AND livemode = $2 AND type <> $3 ORDER BY received_at DESC LIMIT $4",
     )
     .bind::<Text, _>(account)
     .bind::<Bool, _>(livemode)
+    .bind::<Text, _>(PROBE)
     .bind::<BigInt, _>(limit)
     .load(conn)?;
     Ok(arrivals.into_iter().map(|arrival| arrival.received_at).collect())
