@@ -5,6 +5,12 @@ use serde::Serialize;
 use super::API_VERSION;
 use super::endpoints::Endpoint;
 use crate::config::mode_name;
+use std::ops::Range;
+
+/// Invoices and payments stopped naming each other with the first version, and `invoice_payment.paid` came with the second.
+const WITHOUT_LINK: Range<&str> = "2025-03-31".."2025-05-28";
+const OWN: &str = "our own events";
+const CONNECTED: &str = "connected accounts' events";
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +47,8 @@ pub struct Needed<'a> {
     pub events: &'a [&'a str],
     /// The key's mode: real money.
     pub livemode: bool,
+    /// Connected accounts are named, whose events must come too.
+    pub connect: bool,
 }
 
 /// What there is to say of all endpoints that Stripe has.
@@ -52,22 +60,50 @@ pub fn compare(endpoints: &[Endpoint], needed: Needed<'_>) -> Vec<Finding> {
         let found = format!("no endpoint for {}; there is {found}", needed.url);
         return vec![Finding::ill("url", found, format!("ringup endpoint create --url {}", needed.url))];
     }
-    let mut findings = vec![number(&here, needed)];
-    for endpoint in here {
-        findings.extend([status(endpoint), events(endpoint, needed), version(endpoint), mode(endpoint, needed)]);
+    let (connect, own): (Vec<&Endpoint>, Vec<&Endpoint>) = here.into_iter().partition(|endpoint| endpoint.is_connect());
+    let mut findings = Vec::new();
+    for (whose, endpoints) in [(OWN, own), (CONNECTED, connect)] {
+        let missing = endpoints.is_empty() && whose == CONNECTED && needed.connect;
+        findings.extend(missing.then(|| no_connect(needed)));
+        findings.extend(of_one_kind(whose, &endpoints, needed));
     }
     findings
 }
 
-fn number(here: &[&Endpoint], needed: Needed<'_>) -> Finding {
-    let ids: Vec<&str> = here.iter().map(|endpoint| &endpoint.id[..]).collect();
-    let of_one_kind = |connect: bool| here.iter().filter(|endpoint| endpoint.is_connect() == connect).count();
-    if of_one_kind(true).max(of_one_kind(false)) < 2 {
-        return Finding::well("url", format!("{} posts to {}", ids.join(" and "), needed.url));
+/// What there is to say of the endpoints for the same events. One that rests beside one that posts does no harm.
+fn of_one_kind(whose: &str, endpoints: &[&Endpoint], needed: Needed<'_>) -> Vec<Finding> {
+    let (posting, resting): (Vec<&Endpoint>, Vec<&Endpoint>) =
+        endpoints.iter().copied().partition(|endpoint| endpoint.status == "enabled");
+    let Some(first) = posting.first() else {
+        let at =
+            |endpoint: &Endpoint| Finding::well("url", format!("{} is for {whose} at {}", endpoint.id, needed.url));
+        return resting.iter().flat_map(|endpoint| [vec![at(endpoint)], each(endpoint, needed)].concat()).collect();
+    };
+    let mut findings = vec![number(whose, &posting, needed)];
+    findings.extend(posting.iter().flat_map(|endpoint| each(endpoint, needed)));
+    let instead = |rests: &&Endpoint| format!("{} is {}, and {} posts instead", rests.id, rests.status, first.id);
+    findings.extend(resting.iter().map(|endpoint| Finding::well("status", instead(endpoint))));
+    findings
+}
+
+fn each(endpoint: &Endpoint, needed: Needed<'_>) -> Vec<Finding> {
+    vec![status(endpoint), events(endpoint, needed), version(endpoint), mode(endpoint, needed)]
+}
+
+fn no_connect(needed: Needed<'_>) -> Finding {
+    let found =
+        format!("STRIPE_ACCOUNTS names connected accounts, and no endpoint brings their events to {}", needed.url);
+    Finding::ill("url", found, format!("ringup endpoint create --url {} --connect", needed.url))
+}
+
+fn number(whose: &str, posting: &[&Endpoint], needed: Needed<'_>) -> Finding {
+    let ids: Vec<&str> = posting.iter().map(|endpoint| &endpoint.id[..]).collect();
+    if let [only] = ids[..] {
+        return Finding::well("url", format!("{only} posts {whose} to {}", needed.url));
     }
     Finding::ill(
         "url",
-        format!("{} endpoints post each event to {}: {}", here.len(), needed.url, ids.join(", ")),
+        format!("{} endpoints post {whose} to {}, each of them: {}", ids.len(), needed.url, ids.join(", ")),
         "keep the one whose secret is configured: ringup endpoint delete ID",
     )
 }
@@ -102,15 +138,24 @@ fn events(endpoint: &Endpoint, needed: Needed<'_>) -> Finding {
     Finding::well("events", format!("{} sends all {} types that matter{besides}", endpoint.id, needed.events.len()))
 }
 
+/// Every version's events are read, wherever they have what they tell; so another one is only said.
 fn version(endpoint: &Endpoint) -> Finding {
-    match endpoint.api_version.as_deref() {
-        Some(version) => Finding::well("api_version", format!("{} renders events as of {version}", endpoint.id)),
-        None => Finding::ill(
-            "api_version",
-            format!("{} has no version of its own: events change when the account is upgraded", endpoint.id),
-            format!("delete it and create it anew, which pins {API_VERSION}"),
-        ),
+    const CHECK: &str = "api_version";
+    let id = &endpoint.id;
+    let anew = format!("delete it and create it anew, which pins {API_VERSION}");
+    let Some(version) = endpoint.api_version.as_deref() else {
+        let found = format!("{id} has no version of its own: events change when the account is upgraded");
+        return Finding::ill(CHECK, found, anew);
+    };
+    if WITHOUT_LINK.contains(&version) {
+        let found = format!("{id} renders events as of {version}, in which nothing ties an invoice to its payment");
+        return Finding::ill(CHECK, found, anew);
     }
+    let found = format!("{id} renders events as of {version}");
+    if version == API_VERSION {
+        return Finding::well(CHECK, found);
+    }
+    Finding::well(CHECK, format!("{found}; this build speaks {API_VERSION}, and reads that too"))
 }
 
 fn mode(endpoint: &Endpoint, needed: Needed<'_>) -> Finding {
@@ -136,11 +181,15 @@ mod tests {
         serde_json::from_value(all).unwrap()
     }
 
-    fn ill(endpoints: &[Endpoint]) -> Vec<(&'static str, String)> {
-        let needed = Needed { url: URL, events: &["a", "b"], livemode: false };
-        let findings = compare(endpoints, needed);
+    fn compared(endpoints: &[Endpoint], connect: bool) -> Vec<Finding> {
+        let findings = compare(endpoints, Needed { url: URL, events: &["a", "b"], livemode: false, connect });
         assert!(findings.iter().all(|finding| finding.ok == finding.remedy.is_none()));
-        findings.into_iter().filter(|finding| !finding.ok).map(|finding| (finding.check, finding.found)).collect()
+        findings
+    }
+
+    fn ill(endpoints: &[Endpoint]) -> Vec<(&'static str, String)> {
+        let findings = compared(endpoints, false).into_iter().filter(|finding| !finding.ok);
+        findings.map(|finding| (finding.check, finding.found)).collect()
     }
 
     fn one(more: &Value) -> Vec<(&'static str, String)> {
@@ -166,7 +215,43 @@ mod tests {
         assert_eq!(one(&json!({ "enabled_events": ["b"] })), [("events", said("we_1 does not send a"))]);
         assert_eq!(one(&json!({ "api_version": null }))[0].0, "api_version");
         assert_eq!(one(&json!({ "livemode": true })), [("livemode", said("we_1 is for live events"))]);
-        let twice = ill(&[endpoint(&json!({})), endpoint(&json!({ "id": "we_2" }))]);
-        assert_eq!(twice, [("url", format!("2 endpoints post each event to {URL}: we_1, we_2"))]);
+    }
+
+    #[test]
+    fn endpoints_for_the_same_events_are_counted_where_they_post() {
+        let two = |more: &Value| [endpoint(&json!({})), endpoint(more)];
+        let twice = ill(&two(&json!({ "id": "we_2" })));
+        let told = format!("2 endpoints post our own events to {URL}, each of them: we_1, we_2");
+        assert_eq!(twice, [("url", told)]);
+        let resting = json!({ "id": "we_2", "status": "disabled", "enabled_events": [] });
+        assert_eq!(ill(&two(&resting)), [], "a twin that rests does no harm");
+        assert!(compared(&two(&resting), false).iter().any(|f| f.found == "we_2 is disabled, and we_1 posts instead"));
+        let connect = json!({ "id": "we_2", "application": "ca_1" });
+        assert_eq!(ill(&two(&connect)), []);
+        let three = [two(&connect), two(&json!({ "id": "we_3", "application": "ca_1" }))].concat();
+        let told = ill(&three[..2].iter().chain(&three[3..]).cloned().collect::<Vec<_>>());
+        assert_eq!(told.len(), 1);
+        assert!(told[0].1.starts_with("2 endpoints post connected accounts' events"), "{told:?}");
+        assert!(compared(&two(&connect), true).iter().all(|finding| finding.ok));
+        let missing = compared(&[endpoint(&json!({}))], true);
+        let missing: Vec<_> = missing.iter().filter(|finding| !finding.ok).collect();
+        assert_eq!((missing.len(), missing[0].check), (1, "url"));
+        assert!(missing[0].remedy.as_ref().unwrap().ends_with("--connect"));
+    }
+
+    #[test]
+    fn a_version_is_ill_where_its_events_lack_what_orders_need() {
+        let version = |version: &str| {
+            let found = compared(&[endpoint(&json!({ "api_version": version }))], false);
+            let found = found.into_iter().find(|finding| finding.check == "api_version").unwrap();
+            (found.ok, found.found.contains("this build speaks"))
+        };
+        assert_eq!(version(API_VERSION), (true, false));
+        for other in ["2020-08-27", "2025-02-24.acacia", "2025-05-28.basil", "2027-01-01.fig"] {
+            assert_eq!(version(other), (true, true), "{other}");
+        }
+        for linkless in ["2025-03-31.basil", "2025-04-30.basil"] {
+            assert_eq!(version(linkless), (false, false), "{linkless}");
+        }
     }
 }

@@ -10,8 +10,10 @@ use super::{API_VERSION, Error, StripeApi};
 use crate::config::Secret;
 use crate::source::fields::is_id;
 
-const READ: &str = "Webhook Endpoints: Read";
-const WRITE: &str = "Webhook Endpoints: Write";
+/// What a restricted key needs to look at endpoints.
+pub const READ: &str = "Webhook Endpoints: Read";
+/// What a restricted key needs to make and change endpoints; it may look at them, too.
+pub const WRITE: &str = "Webhook Endpoints: Write";
 /// In an endpoint's metadata: whose events it is for, `own` or `connect`; Stripe does not say it otherwise.
 const OF: &str = "ringup";
 /// Stripe's greatest page.

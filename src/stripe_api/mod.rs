@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod endpoints;
 pub mod events;
 pub mod objects;
+pub mod undelivered;
 
 pub use client::{Error, StripeApi};
 

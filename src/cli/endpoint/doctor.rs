@@ -4,16 +4,21 @@ use crate::config::{Stripe, mode_name};
 use crate::dev::probe::{Answer, Probe, clock_of};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe::PROBE;
+use crate::stripe_api::StripeApi;
 use crate::stripe_api::doctor::{Finding, Needed, compare};
+use crate::stripe_api::endpoints::Endpoint;
+use crate::stripe_api::undelivered;
 use anyhow::Context;
 use chrono::Utc;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
+/// What the doctor needs of a restricted key.
+const READ: &str = "Webhook Endpoints: Read and Events: Read";
 /// Signs what nobody can have signed.
 const FORGED: &str = "whsec_of_nobody";
 
-/// Compares what is registered with what is needed, and tries the endpoint from outside.
+/// Compares what is registered with what is needed, asks what Stripe could not deliver, and tries the endpoint from outside.
 #[derive(clap::Args)]
 pub struct Args {
     /// Where Stripe posts, such as `https://your-host/webhooks/stripe`; may be left out where one endpoint is registered
@@ -43,7 +48,9 @@ pub async fn run(args: &Args, stripe: &Stripe) -> anyhow::Result<ExitCode> {
 fn print(findings: &[Finding]) {
     for finding in findings {
         let sign = if finding.ok { "ok " } else { "ILL" };
-        println!("{sign}  {:12} {}", finding.check, finding.found.escape_debug());
+        // What others wrote reaches a terminal; our own apostrophes are none of its business.
+        let found = finding.found.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"");
+        println!("{sign}  {:12} {found}", finding.check);
         if let Some(remedy) = &finding.remedy {
             println!("                  -> {remedy}");
         }
@@ -53,7 +60,7 @@ fn print(findings: &[Finding]) {
 /// What Stripe has, and the URL to try.
 async fn registered(args: &Args, stripe: &Stripe) -> (Vec<Finding>, Option<String>) {
     let url = args.url.clone();
-    let api = match super::api(stripe) {
+    let api = match super::api(stripe, READ) {
         Ok(api) => api,
         Err(error) => return (vec![Finding::ill("key", error.to_string(), "set STRIPE_SECRET_KEY")], url),
     };
@@ -66,12 +73,28 @@ async fn registered(args: &Args, stripe: &Stripe) -> (Vec<Finding>, Option<Strin
     findings.push(clock("clock", "Stripe's", clock_of(api.base()).await, stripe.tolerance));
     let url = url.or_else(|| if let [only] = &endpoints[..] { Some(only.url.clone()) } else { None });
     if let Some(url) = &url {
-        findings.extend(compare(&endpoints, Needed { url, events: &UNDERSTOOD, livemode }));
+        let connect = stripe.accounts.is_some();
+        findings.extend(compare(&endpoints, Needed { url, events: &UNDERSTOOD, livemode, connect }));
     } else {
         let found = format!("Stripe has {} endpoints", endpoints.len());
         findings.push(Finding::ill("url", found, "say which one with --url"));
     }
+    findings.extend(deliveries(&api, &endpoints, stripe).await);
     (findings, url)
+}
+
+/// What Stripe could not deliver, of our own account and of each connected one that is named.
+async fn deliveries(api: &StripeApi, endpoints: &[Endpoint], stripe: &Stripe) -> Vec<Finding> {
+    let now = Utc::now().timestamp();
+    let posting =
+        |connect: bool| endpoints.iter().filter(|e| e.status == "enabled" && e.is_connect() == connect).count();
+    let mut findings = Vec::new();
+    for account in std::iter::once("").chain(stripe.accounts.iter().flatten().map(|account| &account[..])) {
+        let asked = Some(account).filter(|account| !account.is_empty());
+        let found = api.undelivered(asked, &UNDERSTOOD, now).await;
+        findings.push(undelivered::judge(account, found, posting(asked.is_some()), now));
+    }
+    findings
 }
 
 /// The key reaches real money.

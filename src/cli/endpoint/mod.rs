@@ -7,7 +7,7 @@ mod roll;
 use super::table::Table;
 use crate::config::{Stripe, mode_name};
 use crate::orders::UNDERSTOOD;
-use crate::stripe_api::endpoints::{Change, Endpoint, Registered, Wanted};
+use crate::stripe_api::endpoints::{Change, Endpoint, READ, Registered, WRITE, Wanted};
 use crate::stripe_api::{API_VERSION, StripeApi};
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -75,11 +75,11 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => return super::block_on(doctor::run(&args, &stripe)),
         Command::Create { url, events, api_version, connect, write_env } => {
             let wanted = Wanted { api_version, connect, ..Wanted::new(posted_to(&url)?, types(&events)?) };
-            let registered = super::block_on(async { Ok(api(&stripe)?.register(&wanted).await?) })?;
+            let registered = super::block_on(async { Ok(api(&stripe, WRITE)?.register(&wanted).await?) })?;
             tell(&registered, write_env.as_deref())?;
         }
         Command::List { json } => {
-            let endpoints = super::block_on(async { Ok(api(&stripe)?.endpoints().await?) })?;
+            let endpoints = super::block_on(async { Ok(api(&stripe, READ)?.endpoints().await?) })?;
             print(&endpoints, json)?;
         }
         Command::Update { id, url, events, enable, disable } => {
@@ -88,19 +88,20 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
                 enabled_events: events.as_deref().map(types).transpose()?,
                 disabled: (enable || disable).then_some(disable),
             };
-            let endpoint = super::block_on(async { Ok(api(&stripe)?.change(&id, &change).await?) })?;
+            let endpoint = super::block_on(async { Ok(api(&stripe, WRITE)?.change(&id, &change).await?) })?;
             print(&[endpoint], false)?;
         }
         Command::Delete { id } => {
-            super::block_on(async { Ok(api(&stripe)?.delete_endpoint(&id).await?) })?;
+            super::block_on(async { Ok(api(&stripe, WRITE)?.delete_endpoint(&id).await?) })?;
             println!("deleted {}: Stripe posts there no more", id.escape_debug());
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn api(stripe: &Stripe) -> anyhow::Result<StripeApi> {
-    let api = stripe.api.as_ref().with_context(|| super::no_key("Webhook Endpoints: Write"))?;
+/// Stripe's API; `needs` is the permission that a restricted key must have for the command.
+fn api(stripe: &Stripe, needs: &str) -> anyhow::Result<StripeApi> {
+    let api = stripe.api.as_ref().with_context(|| super::no_key(needs))?;
     Ok(StripeApi::new(api)?)
 }
 

@@ -55,12 +55,18 @@ pub struct State {
     pub events: Vec<(String, Event)>,
     /// Objects by the account that they are of and their path, such as `/v1/charges/ch_1`.
     pub objects: BTreeMap<(String, String), Value>,
+    /// The key that is accepted, where it is not [`KEY`].
+    pub key: Option<String>,
+    /// What the clock says, where it is wrong.
+    pub date: Option<String>,
     /// What the command line is told of its session.
     pub session: Option<Value>,
     /// All that was asked.
     pub asked: Vec<Asked>,
     /// What the next requests are answered with instead.
     pub script: VecDeque<(u16, String)>,
+    /// Only requests of this path.
+    pub script_for: Option<String>,
     /// Answers by their idempotency key.
     answered: BTreeMap<String, Value>,
 }
@@ -144,13 +150,18 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         params: url::form_urlencoded::parse(text).into_owned().collect(),
         headers: headers.collect(),
     };
-    let scripted = {
+    let (scripted, date) = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.asked.push(asked.clone());
-        state.script.pop_front()
+        let is_scripted = state.script_for.as_ref().is_none_or(|path| asked.path == *path);
+        (if is_scripted { state.script.pop_front() } else { None }, state.date.clone())
     };
     let reply = |status: u16, body: String| {
-        HttpResponse::build(StatusCode::from_u16(status).unwrap()).content_type("application/json").body(body)
+        let mut reply = HttpResponse::build(StatusCode::from_u16(status).unwrap());
+        if let Some(date) = &date {
+            reply.insert_header(("date", &date[..]));
+        }
+        reply.content_type("application/json").body(body)
     };
     if let Some((status, body)) = scripted {
         if status == HANG {
@@ -169,7 +180,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
 
 impl State {
     fn answer(&mut self, asked: &Asked) -> Result<Value, (u16, String)> {
-        if asked.header("authorization") != format!("Bearer {KEY}") {
+        if asked.header("authorization") != format!("Bearer {}", self.key.as_deref().unwrap_or(KEY)) {
             return Err((401, "Invalid API Key provided: sk_test_****".to_owned()));
         }
         if let Some(session) = self.session.as_ref().filter(|_| asked.path == "/v1/stripecli/sessions") {
