@@ -132,7 +132,7 @@ fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
         amount: fields.needed_amount("amount")?,
         received: match status {
             Status::Succeeded => fields.needed_amount("amount_received")?,
-            _ => fields.amount("amount_received")?.unwrap_or(0),
+            _ => fields.amount("amount_received")?.unwrap_or(0).max(transferred(fields).unwrap_or(0)),
         },
         currency: fields.needed_currency("currency")?,
         error: last_error.as_ref().and_then(error_code),
@@ -140,6 +140,13 @@ fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
         url: fields.object("next_action").as_ref().and_then(instructions),
         delayed: last_error.as_ref().is_some_and(is_delayed),
     })
+}
+
+/// What a bank transfer has brought so far: Stripe only says what it still lacks.
+fn transferred(fields: &Fields<'_>) -> Option<i64> {
+    let transfer = fields.object("next_action")?.object("display_bank_transfer_instructions")?;
+    let remaining = transfer.amount("amount_remaining").ok()??;
+    Some(fields.amount("amount").ok()??.saturating_sub(remaining))
 }
 
 /// The page with the instructions, under any of the names that ways to pay have for it.

@@ -125,6 +125,13 @@ fn part_of_an_invoice_is_partially_paid() {
     assert_eq!(status(&[paid(json!({})), ("invoice.updated", open)]), "partially_paid");
     let funded = intent("requires_action", json!({ "amount_received": 400 }));
     assert_eq!(status(&[("payment_intent.partially_funded", funded)]), "partially_paid");
+    let lacks = |remaining: i64| {
+        let transfer = json!({ "display_bank_transfer_instructions": { "amount_remaining": remaining } });
+        intent("requires_action", json!({ "amount_received": 0, "next_action": transfer }))
+    };
+    assert_eq!(status(&[("payment_intent.partially_funded", lacks(400))]), "partially_paid");
+    let asked = lacks(lacks(0)["amount"].as_i64().unwrap());
+    assert_eq!(status(&[("payment_intent.requires_action", asked)]), "requires_action");
 }
 
 #[test]
