@@ -64,8 +64,9 @@ struct Target {
 /// Posts, and prints a line for each event. `given` is the environment over `.env`. Fails where an answer isn't 2xx.
 pub fn run(args: &Args, given: &BTreeMap<String, String>, out: &mut impl Write) -> Result<ExitCode> {
     if args.list {
+        let width = scenarios::list().iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
         for scenario in scenarios::list() {
-            writeln!(out, "{:15} {}", scenario.name, scenario.about)?;
+            writeln!(out, "{:width$}  {}", scenario.name, scenario.about)?;
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -11,13 +11,28 @@ use super::probe::Probe;
 use super::scenarios::{self, Stream};
 
 /// How often each scenario happens, in a shop whose every story should be seen within some minutes.
-const ODDS: [(&str, u32); 15] = [
-    ("checkout", 12),
+const ODDS: [(&str, u32); 30] = [
+    ("checkout", 24),
     ("checkout-async", 2),
+    ("checkout-async-pending", 1),
+    ("checkout-async-failed", 1),
+    ("three-d-secure", 1),
+    ("requires-action", 1),
     ("payment-failed", 2),
+    ("pending", 1),
+    ("cancel", 1),
+    ("expired", 1),
+    ("authorize", 1),
+    ("authorize-capture", 1),
+    ("authorize-cancel", 1),
+    ("authorize-expire", 1),
+    ("bank-transfer", 1),
+    ("bank-transfer-partial", 1),
+    ("double-payment", 1),
     ("refund-partial", 2),
     ("refund-full", 2),
     ("refund-failed", 1),
+    ("dispute-open", 1),
     ("dispute-won", 1),
     ("dispute-lost", 1),
     ("inquiry", 1),
@@ -26,7 +41,7 @@ const ODDS: [(&str, u32); 15] = [
     ("subscription", 2),
     ("renewal-recovered", 1),
     ("renewal-failed", 1),
-    ("expired", 1),
+    ("renewal-overpaid", 1),
 ];
 
 /// Plays purchases for ever. What the receiver answers is logged; a failure is tried again, as Stripe does.

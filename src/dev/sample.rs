@@ -23,6 +23,8 @@ pub enum Method {
     Card,
     /// Days later.
     SepaDebit,
+    /// When the customer sends it, in whichever parts.
+    BankTransfer,
 }
 
 /// One purchase: all ids and amounts that its events share.
@@ -61,11 +63,11 @@ impl Purchase {
     pub fn draw(rng: &mut impl Rng, method: Method) -> Self {
         let market = match method {
             Method::Card => Market::any(rng),
-            Method::SepaDebit => Market::euro(rng),
+            Method::SepaDebit | Method::BankTransfer => Market::euro(rng),
         };
         let (items, subtotal) = market.basket(rng);
         let shipping = market.shipping(subtotal);
-        let stem = format!("{}{ACCOUNT}", base62(rng, 6));
+        let stem = stem(rng);
         Self {
             reference: format!("CS-{}", rng.random_range(100_000_000..1_000_000_000_u32)),
             method,
@@ -75,9 +77,9 @@ impl Purchase {
             shipping,
             items,
             customer: market.customer(rng),
-            payment_intent: format!("pi_3{stem}{}", base62(rng, 8)),
+            payment_intent: payment_intent(rng, &stem),
             charge: format!("{}_3{stem}{}", if method == Method::Card { "ch" } else { "py" }, base62(rng, 8)),
-            session: format!("cs_test_a1{}", base62(rng, 56)),
+            session: session(rng),
             payment_method: format!("pm_1{stem}{}", base62(rng, 8)),
             secret: base62(rng, 25),
             fingerprint: base62(rng, 16),
@@ -85,10 +87,32 @@ impl Purchase {
         }
     }
 
+    /// The same basket, paid once more.
+    pub fn again(&self, rng: &mut impl Rng) -> Self {
+        let mut again = Self { stem: stem(rng), secret: base62(rng, 25), session: session(rng), ..self.clone() };
+        again.payment_intent = payment_intent(rng, &again.stem);
+        again.charge = again.id(rng, "ch");
+        again.payment_method = again.id(rng, "pm");
+        again
+    }
+
     /// A fresh id about this purchase, such as `evt_3…`.
     pub fn id(&self, rng: &mut impl Rng, prefix: &str) -> String {
         format!("{prefix}_3{}{}", self.stem, base62(rng, 8))
     }
+}
+
+/// What the ids of one payment have in common.
+fn stem(rng: &mut impl Rng) -> String {
+    format!("{}{ACCOUNT}", base62(rng, 6))
+}
+
+fn payment_intent(rng: &mut impl Rng, stem: &str) -> String {
+    format!("pi_3{stem}{}", base62(rng, 8))
+}
+
+fn session(rng: &mut impl Rng) -> String {
+    format!("cs_test_a1{}", base62(rng, 56))
 }
 
 /// Random letters and digits, as in Stripe's ids.

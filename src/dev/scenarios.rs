@@ -2,14 +2,18 @@
 //!
 //! A scenario is a pure function of its random numbers and `now`; all of its ids are fresh.
 
+mod delayed;
 mod doubts;
 mod event;
+mod holds;
 mod renewals;
 
 use rand::Rng;
 use serde_json::{Value, json};
 
+use self::delayed::Debit;
 pub use self::event::Event;
+use self::holds::{HELD, Hold};
 use super::sample::{Method, Purchase};
 
 /// One thing that can happen.
@@ -32,13 +36,28 @@ pub struct Stream {
     pub events: Vec<Event>,
 }
 
-const LIST: [Scenario; 15] = [
+const LIST: [Scenario; 30] = [
     Scenario { name: "checkout", about: "a card checkout, paid at once" },
     Scenario { name: "checkout-async", about: "a SEPA checkout: completed unpaid, the money comes later" },
+    Scenario { name: "checkout-async-pending", about: "a SEPA checkout whose money is still on its way" },
+    Scenario { name: "checkout-async-failed", about: "a SEPA checkout whose debit bounces" },
+    Scenario { name: "three-d-secure", about: "a card checkout in which the bank asks the cardholder first" },
+    Scenario { name: "requires-action", about: "a card payment that waits for its cardholder's word" },
     Scenario { name: "payment-failed", about: "a declined card; nobody tries again" },
+    Scenario { name: "pending", about: "a payment that is begun, and no more" },
+    Scenario { name: "cancel", about: "a payment that the shop calls off before it is paid" },
+    Scenario { name: "expired", about: "a checkout that nobody completes" },
+    Scenario { name: "authorize", about: "a checkout whose money is held, not taken" },
+    Scenario { name: "authorize-capture", about: "a checkout whose money is held, then taken" },
+    Scenario { name: "authorize-cancel", about: "a checkout whose money is held, then let go" },
+    Scenario { name: "authorize-expire", about: "a checkout whose money is held until that lapses, after a week" },
+    Scenario { name: "bank-transfer", about: "a bank transfer in two parts" },
+    Scenario { name: "bank-transfer-partial", about: "a bank transfer that brings only a part" },
+    Scenario { name: "double-payment", about: "a basket that is paid twice, in two checkouts" },
     Scenario { name: "refund-partial", about: "a checkout, then about a third is given back" },
     Scenario { name: "refund-full", about: "a checkout, then all is given back" },
     Scenario { name: "refund-failed", about: "a checkout, then a refund that the bank sends back" },
+    Scenario { name: "dispute-open", about: "a checkout, disputed, not yet decided" },
     Scenario { name: "dispute-won", about: "a checkout, disputed, decided for the shop" },
     Scenario { name: "dispute-lost", about: "a checkout, disputed, decided against the shop" },
     Scenario { name: "inquiry", about: "a checkout, then the bank asks and goes away: nothing is taken" },
@@ -47,7 +66,7 @@ const LIST: [Scenario; 15] = [
     Scenario { name: "subscription", about: "a subscription's renewal: the month's invoice, paid by card" },
     Scenario { name: "renewal-recovered", about: "a renewal whose card is declined, and paid at the second try" },
     Scenario { name: "renewal-failed", about: "a renewal that is never paid: the subscription ends" },
-    Scenario { name: "expired", about: "a checkout that nobody completes" },
+    Scenario { name: "renewal-overpaid", about: "a renewal for which more comes in than was asked" },
 ];
 
 /// All scenarios.
@@ -55,29 +74,51 @@ pub fn list() -> &'static [Scenario] {
     &LIST
 }
 
-/// Plays a scenario in the minute before `now` (Unix seconds); `None` where there is none of that name.
+/// Plays a scenario that ends within the minute before `now` (Unix seconds); `None` where there is none of that name.
 pub fn play(name: &str, rng: &mut impl Rng, now: i64) -> Option<Stream> {
-    let method = if name == "checkout-async" { Method::SepaDebit } else { Method::Card };
-    let mut story = Story::begin(rng, method, now);
+    let mut story = Story::begin(rng, method(name), now - if name == "authorize-expire" { HELD } else { 0 });
     match name {
         "checkout" => drop(story.checkout()),
-        "checkout-async" => story.checkout_async(),
+        "checkout-async" => story.checkout_async(Debit::Comes),
+        "checkout-async-pending" => story.checkout_async(Debit::IsOnItsWay),
+        "checkout-async-failed" => story.checkout_async(Debit::Fails),
+        "three-d-secure" => story.three_d_secure(true),
+        "requires-action" => story.three_d_secure(false),
         "payment-failed" => story.payment_failed(),
+        "pending" => story.pending(),
+        "cancel" => story.cancel(),
+        "expired" => story.expired(),
+        "authorize" => story.authorize(Hold::Stands),
+        "authorize-capture" => story.authorize(Hold::IsCaptured),
+        "authorize-cancel" => story.authorize(Hold::IsCalledOff),
+        "authorize-expire" => story.authorize(Hold::Lapses),
+        "bank-transfer" => story.bank_transfer(true),
+        "bank-transfer-partial" => story.bank_transfer(false),
+        "double-payment" => story.double_payment(),
         "refund-partial" => story.refund(|total| (total / 30 * 10).max(1), false),
         "refund-full" => story.refund(|total| total, false),
         "refund-failed" => story.refund(|total| total, true),
-        "dispute-won" => story.dispute("won"),
-        "dispute-lost" => story.dispute("lost"),
+        "dispute-open" => story.dispute(None),
+        "dispute-won" => story.dispute(Some("won")),
+        "dispute-lost" => story.dispute(Some("lost")),
         "inquiry" => story.inquiry(),
         "fraud-warning" => story.fraud_warning(),
         "review" => story.review(),
         "subscription" => story.subscription(),
         "renewal-recovered" => story.renewal_recovered(),
         "renewal-failed" => story.renewal_failed(),
-        "expired" => story.expired(),
+        "renewal-overpaid" => story.renewal_overpaid(),
         _ => return None,
     }
     Some(story.end(now))
+}
+
+fn method(name: &str) -> Method {
+    match name {
+        _ if name.starts_with("checkout-async") => Method::SepaDebit,
+        _ if name.starts_with("bank-transfer") => Method::BankTransfer,
+        _ => Method::Card,
+    }
 }
 
 /// A stream in the making.
@@ -128,25 +169,19 @@ impl<'a, R: Rng> Story<'a, R> {
         charge
     }
 
-    fn checkout_async(&mut self) {
+    fn pending(&mut self) {
         let paying = self.wait(24);
         self.tell("payment_intent.created", &self.purchase.payment_intent(paying));
-        self.wait(1);
-        let mut charge = self.purchase.succeeded_charge(self.rng, self.clock);
-        let balance = charge["balance_transaction"].take();
-        charge["paid"] = json!(false);
-        charge["status"] = json!("pending");
-        self.tell("charge.pending", &charge);
-        let processing = self.purchase.attempted_payment_intent(paying, json!({"status": "processing"}));
-        self.tell("payment_intent.processing", &processing);
-        self.tell("checkout.session.completed", &self.purchase.completed_session(self.start, "unpaid"));
-        self.wait(20);
-        charge["balance_transaction"] = balance;
-        charge["paid"] = json!(true);
-        charge["status"] = json!("succeeded");
-        self.tell("charge.succeeded", &charge);
-        self.tell("payment_intent.succeeded", &self.purchase.succeeded_payment_intent(paying));
-        self.tell("checkout.session.async_payment_succeeded", &self.purchase.completed_session(self.start, "paid"));
+    }
+
+    /// Two tabs, one basket.
+    fn double_payment(&mut self) {
+        self.checkout();
+        let (start, again) = (self.clock, self.purchase.again(self.rng));
+        let first = std::mem::replace(&mut self.purchase, again);
+        let begun = std::mem::replace(&mut self.start, start);
+        self.checkout();
+        (self.purchase, self.start) = (first, begun);
     }
 
     fn payment_failed(&mut self) {

@@ -5,6 +5,7 @@ use crate::support::server::{Receiver, SECRET, count, texts};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use ringup::dev::scenarios::{self, Stream};
+use std::collections::BTreeSet;
 
 fn stream(name: &str, seed: u64) -> Stream {
     scenarios::play(name, &mut StdRng::seed_from_u64(seed), crate::support::server::now()).unwrap()
@@ -79,10 +80,25 @@ async fn every_scenario_ends_as_its_name_says() {
     let expected = [
         ("checkout", "paid"),
         ("checkout-async", "paid"),
+        ("checkout-async-pending", "awaiting_funds"),
+        ("checkout-async-failed", "failed"),
+        ("three-d-secure", "paid"),
+        ("requires-action", "requires_action"),
         ("payment-failed", "failed"),
+        ("pending", "pending"),
+        ("cancel", "canceled"),
+        ("expired", "expired"),
+        ("authorize", "authorized"),
+        ("authorize-capture", "paid"),
+        ("authorize-cancel", "canceled"),
+        ("authorize-expire", "canceled"),
+        ("bank-transfer", "paid"),
+        ("bank-transfer-partial", "partially_paid"),
+        ("double-payment", "review"),
         ("refund-partial", "partially_refunded"),
         ("refund-full", "refunded"),
         ("refund-failed", "paid"),
+        ("dispute-open", "disputed"),
         ("dispute-won", "paid"),
         ("dispute-lost", "lost"),
         ("inquiry", "paid"),
@@ -91,7 +107,7 @@ async fn every_scenario_ends_as_its_name_says() {
         ("subscription", "paid"),
         ("renewal-recovered", "paid"),
         ("renewal-failed", "failed"),
-        ("expired", "expired"),
+        ("renewal-overpaid", "review"),
     ];
     for (seed, (name, status)) in expected.into_iter().enumerate() {
         let stream = stream(name, seed as u64);
@@ -100,9 +116,19 @@ async fn every_scenario_ends_as_its_name_says() {
         }
         let order = receiver.order(&stream.reference).await;
         assert_eq!(order["status"], status, "{name}");
-        assert_eq!(order["renewal"], ["subscription", "renewal-recovered"].contains(&name), "{name}");
+        let renewed = ["subscription", "renewal-recovered", "renewal-overpaid"].contains(&name);
+        assert_eq!(order["renewal"], renewed, "{name}");
+        let reasons: &[&str] = match name {
+            "double-payment" => &["double_payment"],
+            "fraud-warning" => &["fraud_warning"],
+            "renewal-overpaid" => &["invoice_overpaid"],
+            _ => &[],
+        };
+        assert_eq!(order["review_reasons"], serde_json::json!(reasons), "{name}");
     }
-    assert_eq!(expected.len(), scenarios::list().len());
+    assert_eq!(expected.map(|(name, _)| name).to_vec(), scenarios::list().iter().map(|s| s.name).collect::<Vec<_>>());
+    let ends: BTreeSet<&str> = expected.iter().map(|(_, status)| *status).collect();
+    assert_eq!(ends.len(), 14, "a story for each status: {ends:?}");
 }
 
 #[actix_rt::test]

@@ -38,10 +38,51 @@ impl Purchase {
                 "payment_method_types": [self.method.name()], "shipping": self.parcel(),
             }),
         );
-        if self.method == Method::SepaDebit {
-            intent["payment_method_options"] = json!({"sepa_debit": {}});
+        match self.method {
+            Method::Card => {}
+            Method::SepaDebit => intent["payment_method_options"] = json!({"sepa_debit": {}}),
+            Method::BankTransfer => {
+                intent["customer"] = json!(self.payment_intent.replacen("pi_", "cus_", 1));
+                intent["payment_method_options"] = json!({"customer_balance": {
+                    "bank_transfer": {
+                        "eu_bank_transfer": {"country": "DE"}, "requested_address_types": ["iban"], "type": "eu_bank_transfer",
+                    },
+                    "funding_type": "bank_transfer",
+                }});
+            }
         }
         intent
+    }
+
+    /// The payment intent that waits for a bank transfer, of which so much has not come yet.
+    pub fn transfer_payment_intent(&self, created: i64, remaining: i64) -> Value {
+        let instructions = json!({
+            "amount_remaining": remaining, "currency": self.currency,
+            "financial_addresses": [{
+                "iban": {
+                    "account_holder_name": "Corner Shop", "bic": "SOGEDEFFXXX", "country": "DE", "iban": "DE11000000000000000000",
+                },
+                "supported_networks": ["sepa"], "type": "iban",
+            }],
+            "hosted_instructions_url": format!("https://payments.stripe.com/bank_transfers/instructions/{}", self.secret),
+            "reference": self.fingerprint.to_uppercase(), "type": "eu_bank_transfer",
+        });
+        let action =
+            json!({"display_bank_transfer_instructions": instructions, "type": "display_bank_transfer_instructions"});
+        let waits = json!({"latest_charge": null, "next_action": action, "status": "requires_action"});
+        self.attempted_payment_intent(created, waits)
+    }
+
+    /// The payment intent whose cardholder has to prove who they are.
+    pub fn challenged_payment_intent(&self, created: i64) -> Value {
+        let source = self.payment_intent.replacen("pi_3", "src_1", 1);
+        let redirect = format!("https://hooks.stripe.com/redirect/authenticate/{source}?client_secret={}", self.secret);
+        let action = json!({
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"source": source, "stripe_js": redirect, "type": "three_d_secure_redirect"},
+        });
+        let waits = json!({"latest_charge": null, "next_action": action, "status": "requires_action"});
+        self.attempted_payment_intent(created, waits)
     }
 
     /// The payment intent once a charge has been tried, with `fields` over it.
@@ -110,6 +151,21 @@ impl Purchase {
                 "metadata": {}, "type": "card",
             },
             "type": "card_error",
+        })
+    }
+
+    /// Why a bank debit came to nothing, as a payment intent tells it.
+    pub fn bounce(&self) -> Value {
+        json!({
+            "charge": self.charge, "code": "insufficient_funds",
+            "message": "The customer's account has insufficient funds to cover this payment.",
+            "payment_method": {
+                "id": self.payment_method, "object": "payment_method", "allow_redisplay": "limited",
+                "billing_details": {"email": self.customer.email, "name": self.customer.name, "phone": null},
+                "customer": null, "livemode": false, "metadata": {},
+                "sepa_debit": self.payment_method_details()["sepa_debit"], "type": "sepa_debit",
+            },
+            "type": "invalid_request_error",
         })
     }
 
@@ -244,6 +300,7 @@ impl Purchase {
                     "mandate": self.payment_method.replacen("pm_", "mandate_", 1),
                 }}),
             ),
+            Method::BankTransfer => json!({"customer_balance": {}, "type": "customer_balance"}),
         }
     }
 }
@@ -253,6 +310,7 @@ impl Method {
         match self {
             Self::Card => "card",
             Self::SepaDebit => "sepa_debit",
+            Self::BankTransfer => "customer_balance",
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Story;
 
 impl<R: Rng> Story<'_, R> {
-    pub(super) fn dispute(&mut self, verdict: &str) {
+    pub(super) fn dispute(&mut self, verdict: Option<&str>) {
         self.checkout();
         let id = self.purchase.id(self.rng, "du");
         let created = self.wait(10);
@@ -19,6 +19,7 @@ impl<R: Rng> Story<'_, R> {
         state["status"] = json!("under_review");
         state["evidence_details"] = json!({"has_evidence": true, "submission_count": 1});
         self.tell("charge.dispute.updated", &self.purchase.dispute(&id, created, state.clone()));
+        let Some(verdict) = verdict else { return };
         self.wait(8);
         state["status"] = json!(verdict);
         if verdict == "won" {

@@ -45,7 +45,10 @@ impl Event {
 fn request(rng: &mut impl Rng, kind: &str) -> Request {
     let by_call = [
         "payment_intent.created",
+        "payment_intent.requires_action",
+        "payment_intent.amount_capturable_updated",
         "charge.succeeded",
+        "charge.captured",
         "charge.failed",
         "payment_intent.succeeded",
         "payment_intent.payment_failed",

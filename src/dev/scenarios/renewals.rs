@@ -33,6 +33,17 @@ impl<R: Rng> Story<'_, R> {
         self.tell("invoice.marked_uncollectible", &given_up);
     }
 
+    /// The customer pays a part by other means as well: Stripe credits it to them, and a person should know.
+    pub(super) fn renewal_overpaid(&mut self) {
+        let (drafted, paying) = self.bill();
+        self.wait(2);
+        self.pay(drafted, paying);
+        let over = self.purchase.total / 30 * 10;
+        let mut invoice = self.purchase.paid_invoice(drafted);
+        lay(&mut invoice, json!({"amount_overpaid": over, "amount_paid": self.purchase.total + over}));
+        self.tell("invoice.overpaid", &invoice);
+    }
+
     /// The invoice is drafted and finalized; returns when, and when the payment was begun.
     fn bill(&mut self) -> (i64, i64) {
         let drafted = self.wait(10);
