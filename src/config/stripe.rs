@@ -1,6 +1,7 @@
 //! What concerns Stripe: its events' signatures, which of them are ours, and its API.
 
 use std::collections::BTreeSet;
+use url::{Host, Url};
 
 use super::vars::{Mistakes, Secret, Vars};
 use super::{KNOWN, environment};
@@ -120,8 +121,8 @@ fn mode(vars: &Vars) -> Mode {
 fn api(vars: &Vars, mode: Mode) -> Option<Api> {
     const KEY: &str = "STRIPE_SECRET_KEY";
     let base = vars.get("STRIPE_API_BASE").map(|base| base.trim().trim_end_matches('/').to_owned());
-    if base.as_ref().is_some_and(|base| !["http://", "https://"].iter().any(|scheme| base.starts_with(scheme))) {
-        vars.mistake("STRIPE_API_BASE", "is not a URL such as https://api.stripe.com");
+    if let Some(why) = base.as_deref().and_then(unusable) {
+        vars.mistake("STRIPE_API_BASE", why);
     }
     let key = vars.token(KEY)?;
     let is = |mode: &str| ["sk_", "rk_"].iter().any(|kind| key.expose().starts_with(&format!("{kind}{mode}_")));
@@ -133,4 +134,21 @@ fn api(vars: &Vars, mode: Mode) -> Option<Api> {
         _ => {}
     }
     Some(Api { key, base, livemode: live })
+}
+
+/// Why the key may not be sent there.
+fn unusable(base: &str) -> Option<&'static str> {
+    let url = Url::parse(base).ok();
+    match url.as_ref().map(|url| (url.scheme(), url.host())) {
+        Some(("https", Some(_))) => None,
+        Some(("http", Some(host))) => {
+            let is_near = match host {
+                Host::Domain(name) => name == "localhost",
+                Host::Ipv4(ip) => ip.is_loopback(),
+                Host::Ipv6(ip) => ip.is_loopback(),
+            };
+            (!is_near).then_some("would send the key in the clear: https, please; http is for this machine alone")
+        }
+        _ => Some("is not a URL such as https://api.stripe.com"),
+    }
 }

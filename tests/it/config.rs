@@ -19,7 +19,7 @@ fn with(changes: &[(&str, &str)]) -> Result<Config, String> {
 
 #[test]
 fn every_mistake_names_its_key_and_no_value() {
-    let mistakes: [&[(&str, &str)]; 24] = [
+    let mistakes: [&[(&str, &str)]; 27] = [
         &[("STRIPE_WEBHOOK_SECRET", "")],
         &[("STRIPE_WEBHOOK_SECRET", "   ")],
         &[("STRIPE_WEBHOOK_SECRET", "canary")],
@@ -34,6 +34,9 @@ fn every_mistake_names_its_key_and_no_value() {
         &[("STRIPE_SECRET_KEY", "canary")],
         &[("STRIPE_SECRET_KEY", "sk_test_canary"), ("STRIPE_MODE", "live")],
         &[("STRIPE_SECRET_KEY", "rk_live_canary"), ("STRIPE_MODE", "test")],
+        &[("STRIPE_API_BASE", "canary")],
+        &[("STRIPE_API_BASE", "http://canary.example")],
+        &[("STRIPE_API_BASE", "ftp://127.0.0.1/canary")],
         &[("STRIPE_ACCOUNTS", "canary")],
         &[("STRIPE_WEBHOOK_SECRT", "whsec_canary")],
         &[("ORDER_REFERENCE_FROM", "canary")],
@@ -51,6 +54,9 @@ fn every_mistake_names_its_key_and_no_value() {
         assert!(!error.contains(CANARY), "{changes:?}: {error}");
     }
     assert!(with(&[]).is_ok());
+    for base in ["https://canary.example", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1/"] {
+        assert!(with(&[("STRIPE_API_BASE", base)]).is_ok(), "{base}");
+    }
 }
 
 #[test]
