@@ -88,6 +88,7 @@ impl Purchase {
     }
 
     /// The same basket, paid once more.
+    #[must_use]
     pub fn again(&self, rng: &mut impl Rng) -> Self {
         let mut again = Self { stem: stem(rng), secret: base62(rng, 25), session: session(rng), ..self.clone() };
         again.payment_intent = payment_intent(rng, &again.stem);

@@ -4,14 +4,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use stripe::{AccountId, RequestStrategy, StripeError};
+use stripe::{AccountId, ApiErrors, IdempotencyKey, RequestStrategy, StripeError};
 use stripe_client_core::{CustomizedStripeRequest, RequestBuilder, StripeClient, StripeMethod};
 
+use super::reach;
 use crate::config::Api;
 
-/// Attempts at one request; between them 1, 2 and 4 s.
+/// Attempts at one request; between them 1, 2 and 4 s. Stripe's Retry-After is not heeded: async-stripe hands out no header
+/// of an answer, of a refusal neither.
 const ATTEMPTS: u32 = 4;
 /// One attempt may take this long.
 const ATTEMPT: Duration = Duration::from_secs(20);
@@ -32,6 +34,19 @@ pub enum Error {
         /// Stripe's words.
         message: String,
     },
+    /// 403; the connected account is not, or no more, connected.
+    #[error(
+        "STRIPE_SECRET_KEY cannot act for {account}: is that account in STRIPE_ACCOUNTS by mistake, or no longer connected? ({message})"
+    )]
+    Account {
+        /// `acct_…`
+        account: String,
+        /// Stripe's words.
+        message: String,
+    },
+    /// 403; no permission of a restricted key's would help.
+    #[error("Stripe forbids this to STRIPE_SECRET_KEY: {0}")]
+    Forbidden(String),
     /// 404
     #[error("Stripe knows no such object: {0}")]
     NotFound(String),
@@ -43,6 +58,9 @@ pub enum Error {
         /// Stripe's words.
         message: String,
     },
+    /// What Stripe was not asked, because it cannot be.
+    #[error("{0}")]
+    Declined(String),
     /// No answer at all, or none that is Stripe's.
     #[error("cannot ask Stripe's API at {base}: {why}")]
     Unreachable {
@@ -61,6 +79,8 @@ pub enum Error {
 pub struct StripeApi {
     client: stripe::Client,
     base: String,
+    /// The key is a restricted one.
+    is_restricted: bool,
 }
 
 /// One request: what, with which parameters, and what a restricted key needs for it.
@@ -89,7 +109,7 @@ impl StripeApi {
             .build();
         let client =
             built.map_err(|error| Error::Unreachable { base: base.clone(), why: explain(&error).to_owned() })?;
-        Ok(Self { client, base })
+        Ok(Self { client, base, is_restricted: api.key.expose().starts_with("rk_") })
     }
 
     /// Where it is.
@@ -97,35 +117,66 @@ impl StripeApi {
         &self.base
     }
 
-    pub(super) async fn get(&self, ask: Ask<'_>, query: &impl Serialize) -> Result<Value, Error> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, ask: Ask<'_>, query: &impl Serialize) -> Result<T, Error> {
         read(&self.get_bytes(ask, query).await?)
     }
 
     /// The answer as Stripe wrote it.
     pub(super) async fn get_bytes(&self, ask: Ask<'_>, query: &impl Serialize) -> Result<Bytes, Error> {
         let request = RequestBuilder::new(StripeMethod::Get, &ask.path[..]).query(query);
-        self.call(request, ask).await
+        self.call(request, &ask, None).await
     }
 
-    pub(super) async fn post(&self, ask: Ask<'_>, form: &impl Serialize) -> Result<Value, Error> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, ask: Ask<'_>, form: &impl Serialize) -> Result<T, Error> {
         let request = RequestBuilder::new(StripeMethod::Post, &ask.path[..]).form(form);
-        read(&self.call(request, ask).await?)
+        read(&self.call(request, &ask, None).await?)
     }
 
-    pub(super) async fn delete(&self, ask: Ask<'_>) -> Result<Value, Error> {
+    /// The same under a key that others use as well: Stripe does it once, and answers each of them alike. async-stripe tries
+    /// again only under keys of its own.
+    pub(super) async fn post_once<T: DeserializeOwned>(
+        &self,
+        ask: Ask<'_>,
+        form: &impl Serialize,
+        key: &str,
+    ) -> Result<T, Error> {
+        let key = IdempotencyKey::new(key).map_err(|error| Error::Declined(error.to_string()))?;
+        for pause in [1, 2, 4] {
+            let request = RequestBuilder::new(StripeMethod::Post, &ask.path[..]).form(form);
+            match self.call(request, &ask, Some(RequestStrategy::Idempotent(key.clone()))).await {
+                // 409: another request under this key is under way.
+                Err(Error::Refused { status: 409 | 424 | 429 | 500.., .. } | Error::Unreachable { .. }) => {}
+                done => return read(&done?),
+            }
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+        let request = RequestBuilder::new(StripeMethod::Post, &ask.path[..]).form(form);
+        read(&self.call(request, &ask, Some(RequestStrategy::Idempotent(key))).await?)
+    }
+
+    pub(super) async fn delete(&self, ask: Ask<'_>) -> Result<(), Error> {
         let request = RequestBuilder::new(StripeMethod::Delete, &ask.path[..]);
-        read(&self.call(request, ask).await?)
+        read::<IgnoredAny>(&self.call(request, &ask, None).await?).map(drop)
     }
 
-    async fn call(&self, request: RequestBuilder, ask: Ask<'_>) -> Result<Bytes, Error> {
+    async fn call(
+        &self,
+        request: RequestBuilder,
+        ask: &Ask<'_>,
+        strategy: Option<RequestStrategy>,
+    ) -> Result<Bytes, Error> {
         let mut request = request.customize::<()>();
         if let Some(account) = ask.account {
             request = request.account_id(AccountId::from(account.to_owned()));
         }
+        if let Some(strategy) = strategy {
+            request = request.request_strategy(strategy);
+        }
         let keeping = Keeping { client: &self.client, bytes: Mutex::default() };
         match tokio::time::timeout(DEADLINE, request.send(&keeping)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(self.understand(error, &ask)),
+            Ok(Err(StripeError::Stripe(told, status))) => return Err(self.understand(&told, status, ask)),
+            Ok(Err(error)) => return Err(self.unreachable(&error).await),
             Err(_) => {
                 let why = format!("no answer within {} s", DEADLINE.as_secs());
                 return Err(Error::Unreachable { base: self.base.clone(), why });
@@ -134,18 +185,27 @@ impl StripeApi {
         Ok(keeping.bytes.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn understand(&self, error: StripeError, ask: &Ask<'_>) -> Error {
-        let StripeError::Stripe(told, status) = error else {
-            return Error::Unreachable { base: self.base.clone(), why: explain(&error).to_owned() };
-        };
+    fn understand(&self, told: &ApiErrors, status: u16, ask: &Ask<'_>) -> Error {
         let code = told.code.as_ref().map(|code| code.as_str().to_owned());
+        let no_account = code.as_deref() == Some("account_invalid") || !self.is_restricted;
         let message = told.message.clone().or(code).unwrap_or_else(|| "without a word why".to_owned());
-        match status {
-            401 => Error::Key(message),
-            403 => Error::Permission { needs: ask.needs.to_owned(), message },
-            404 => Error::NotFound(message),
-            status => Error::Refused { status, message },
+        match (status, ask.account) {
+            (401, _) => Error::Key(message),
+            (403, Some(account)) if no_account => Error::Account { account: account.to_owned(), message },
+            (403, _) if !self.is_restricted => Error::Forbidden(message),
+            (403, None) => Error::Permission { needs: ask.needs.to_owned(), message },
+            (403, Some(_)) => Error::Permission { needs: format!("{} for connected accounts", ask.needs), message },
+            (404, _) => Error::NotFound(message),
+            (status, _) => Error::Refused { status, message },
         }
+    }
+
+    async fn unreachable(&self, error: &StripeError) -> Error {
+        let mut why = explain(error).to_owned();
+        if matches!(error, StripeError::ClientError(told) if told.contains("Connect")) {
+            why = reach::why(&self.base, &why).await;
+        }
+        Error::Unreachable { base: self.base.clone(), why }
     }
 }
 
@@ -158,7 +218,8 @@ pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> 
 fn explain(error: &StripeError) -> &str {
     match error {
         StripeError::ClientError(why) | StripeError::ConfigError(why) => why,
-        StripeError::JSONDeserialize(_) => "it answers an error that is not Stripe's",
+        // Its status would tell more; async-stripe drops it where it can't read the body.
+        StripeError::JSONDeserialize(_) => "it answers an error that is not Stripe's: is a proxy between?",
         StripeError::Timeout => "it did not answer in time",
         StripeError::Stripe(..) => "it refuses",
     }

@@ -11,6 +11,8 @@ pub mod doctor;
 pub mod endpoints;
 pub mod events;
 pub mod objects;
+mod reach;
+pub mod register;
 pub mod undelivered;
 
 pub use client::{Error, StripeApi};

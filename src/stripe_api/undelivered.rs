@@ -70,8 +70,8 @@ pub fn judge(account: &str, found: Result<Option<Undelivered>, Error>, endpoints
     };
     let hours = (now - found.newest.created.unwrap_or(now)) / 3600;
     let ago = if hours == 0 { "less than an hour ago".to_owned() } else { format!("{hours} h ago") };
-    let least = if found.more { "at least " } else { "" };
-    let told = format!("{whose}{least}{} of the last day's events that matter were not taken", found.count);
+    let or_more = if found.more { "at least " } else { "" };
+    let told = format!("{whose}{or_more}{} of the last day's events that matter were not taken", found.count);
     if found.over {
         return Finding::well(CHECK, format!("{told}; later ones were. `ringup sync` fetches what is missing"));
     }

@@ -33,7 +33,7 @@ async fn an_endpoint_is_created_once_and_its_secret_kept() {
         let created = &state.endpoints[0];
         assert_eq!(created["enabled_events"], json!(&UNDERSTOOD[..]));
         assert_eq!((&created["url"], &created["api_version"]), (&json!(URL), &json!("2026-09-30.endive")));
-        let asked = state.asked.last().unwrap();
+        let asked = state.asked.iter().find(|asked| asked.method == "POST").unwrap();
         assert_eq!(
             asked.header("stripe-version"),
             "2026-09-30.endive",
@@ -94,6 +94,7 @@ async fn one_that_is_there_is_brought_up_to_date() {
     let said = shell.run(&["create", "--url", URL, "--api-version", "2025-08-27.basil"]).await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("--api-version 2026-09-30.endive") && said.err.contains("delete we_old"), "{}", said.err);
+    assert!(!said.err.contains("Stripe refuses"), "{}", said.err);
     let said = shell.run(&["update", "we_old", "--disable", "--events", "refund.failed"]).await;
     assert_eq!(said.code, 0, "{}", said.err);
     let now = stripe.state().endpoints[0].clone();
@@ -107,6 +108,7 @@ async fn one_that_is_there_is_brought_up_to_date() {
     for odd in ["", "..", "../events", "we_1?x", "we_ 1"] {
         let (delete, update) = (shell.run(&["delete", odd]).await, shell.run(&["update", odd, "--enable"]).await);
         assert!(delete.code == 1 && delete.err.contains("is no id"), "{}", delete.err);
+        assert!(!delete.err.contains("Stripe knows"), "{}", delete.err);
         assert!(update.code == 1 && update.err.contains("is no id"), "{}", update.err);
     }
     assert_eq!(stripe.state().asked.len(), 0, "Stripe hears of none of them");
@@ -114,6 +116,134 @@ async fn one_that_is_there_is_brought_up_to_date() {
     let said = shell.run(&["create", "--url", URL]).await;
     assert!(said.code == 1 && said.err.contains("no API version of its own"), "{}", said.err);
     assert!(said.err.contains("delete we_free") && !said.err.contains("--api-version"), "{}", said.err);
+}
+
+/// Stripe's list as it was before anybody asked for an endpoint.
+const NOBODY: &str = r#"{"object":"list","has_more":false,"data":[]}"#;
+
+#[actix_rt::test]
+async fn two_who_create_the_same_endpoint_at_once_make_one() {
+    let stripe = FakeStripe::start();
+    let (one, other) = (Shell::of("endpoint", &stripe), Shell::of("endpoint", &stripe));
+    let create = ["create", "--url", URL];
+    assert_eq!(one.run(&create).await.code, 0);
+    stripe.state().script.push_back((200, NOBODY.to_owned()));
+    stripe.state().asked.clear();
+    let said = other.run(&create).await;
+    assert!(said.code == 0 && said.out.contains("signing secret: whsec_of_we_1\n"), "{}{}", said.out, said.err);
+    assert_eq!(stripe.state().endpoints.len(), 1, "Stripe knows both as one request");
+
+    stripe.state().script.push_back((200, NOBODY.to_owned()));
+    let said = other.run(&["create", "--url", URL, "--events", "charge.refunded"]).await;
+    assert!(said.code == 0 && said.out.starts_with("updated we_1 "), "{}{}", said.out, said.err);
+    assert!(said.err.contains("at the same time"), "{}", said.err);
+    let ids = |stripe: &FakeStripe| stripe.state().endpoints.iter().map(|e| e["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&stripe), ["we_1"], "the twin that asked for other events is gone");
+    assert_eq!(stripe.state().endpoints[0]["enabled_events"], json!(["charge.refunded"]));
+
+    assert_eq!(one.run(&["delete", "we_1"]).await.code, 0);
+    let said = one.run(&create).await;
+    assert!(
+        said.out.contains("signing secret: whsec_of_we_3\n"),
+        "not what Stripe repeats of one that is gone: {}",
+        said.out
+    );
+    assert_eq!(ids(&stripe), ["we_3"]);
+    assert_eq!(one.run(&["delete", "we_3"]).await.code, 0);
+    stripe
+        .state()
+        .script
+        .extend([(200, NOBODY.to_owned()), (409, r#"{"error":{"type":"idempotency_error"}}"#.to_owned())]);
+    let said = one.run(&create).await;
+    assert_eq!(said.code, 0, "another run is under way: {}", said.err);
+}
+
+#[actix_rt::test]
+async fn a_refusal_says_whose_fault_it_is() {
+    let stripe = FakeStripe::start();
+    let base = stripe.base();
+    let refusal = |code: &str| {
+        json!({ "error": { "type": "invalid_request_error", "code": code, "message": "No." } }).to_string()
+    };
+    let said = async |key: &str, args: &[&str]| {
+        let shell = Shell::new("endpoint", &[("STRIPE_SECRET_KEY", key), ("STRIPE_API_BASE", &base)]);
+        let said = shell.with("STRIPE_ACCOUNTS", "acct_1").run(args).await;
+        assert_eq!(said.code, 1);
+        said.out + &said.err
+    };
+    stripe.state().key = Some("rk_test_1".to_owned());
+    stripe.state().script.push_back((403, refusal("x")));
+    let create = said("rk_test_1", &["create", "--url", URL]).await;
+    assert!(create.contains("restricted key Webhook Endpoints: Write"), "all that it will need, at once: {create}");
+    stripe.state().script.push_back((403, refusal("x")));
+    let list = said("rk_test_1", &["list"]).await;
+    assert!(list.contains("restricted key Webhook Endpoints: Read"), "{list}");
+    stripe.state().key = Some("sk_test_1".to_owned());
+    stripe.state().script.push_back((403, refusal("x")));
+    let list = said("sk_test_1", &["list"]).await;
+    assert!(list.contains("Stripe forbids this") && !list.contains("restricted"), "{list}");
+
+    stripe.state().script_for = Some("/v1/events".to_owned());
+    let empty = (200, NOBODY.to_owned());
+    stripe.state().script.extend([empty.clone(), (403, refusal("account_invalid"))]);
+    let doctor = said("sk_test_1", &["doctor"]).await;
+    assert!(doctor.contains("cannot act for acct_1") && doctor.contains("STRIPE_ACCOUNTS"), "{doctor}");
+    stripe.state().key = Some("rk_test_1".to_owned());
+    stripe.state().script.extend([empty, (403, refusal("x"))]);
+    let doctor = said("rk_test_1", &["doctor"]).await;
+    assert!(doctor.contains("Events: Read for connected accounts"), "{doctor}");
+}
+
+#[actix_rt::test]
+async fn without_a_way_to_stripe_each_command_says_what_fails() {
+    let db = TestDb::new();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let base = format!("http://{closed}");
+    let shell = |subcommand: &'static str| {
+        let shell = Shell::new(subcommand, &[("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &base)]);
+        shell
+            .with("DATABASE_URL", &db.url())
+            .with("STRIPE_WEBHOOK_SECRET", SECRET)
+            .with("SMTP_URL", "file://mail")
+            .with("MAIL_FROM", "orders@shop.example")
+    };
+    let (endpoint, sync) = (shell("endpoint"), shell("sync"));
+    let update = ["update", "we_1", "--enable"];
+    // Each tries again for some seconds.
+    let said = futures_util::join!(
+        endpoint.run(&["create", "--url", URL]),
+        endpoint.run(&["list"]),
+        endpoint.run(&update),
+        endpoint.run(&["delete", "we_1"]),
+        endpoint.run(&["doctor", "--url", URL, "--json"]),
+        sync.run(&["--since", "1h"]),
+    );
+    for said in [said.0, said.1, said.2, said.3, said.4, said.5] {
+        let told = said.out + &said.err;
+        assert_eq!(said.code, 1, "{told}");
+        assert!(told.contains(&base) && told.contains("refused") && told.contains("No proxy is used"), "{told}");
+    }
+}
+
+#[actix_rt::test]
+async fn what_is_there_is_listed_and_its_url_changed() {
+    let stripe = FakeStripe::start();
+    let connect = json!({ "url": "https://other.example/hook", "status": "disabled", "enabled_events": ["*"],
+        "api_version": null, "application": "ca_1", "livemode": true });
+    stripe.state().endpoints.extend([endpoint("we_1", &json!({})), endpoint("we_22", &connect)]);
+    let shell = Shell::of("endpoint", &stripe);
+    let listed = "\
+ID     STATUS    MODE  OF       API VERSION        EVENTS  URL
+we_1   enabled   test  own      2026-09-30.endive  49      https://shop.example/webhooks/stripe
+we_22  disabled  live  connect  -                  all     https://other.example/hook
+";
+    assert_eq!(shell.run(&["list"]).await.out, listed);
+    let moved = "https://new.example/webhooks/stripe";
+    let said = shell.run(&["update", "we_1", "--url", moved]).await;
+    assert!(said.code == 0 && said.out.contains(moved), "{}{}", said.out, said.err);
+    assert_eq!(stripe.state().endpoints[0], endpoint("we_1", &json!({ "url": moved })), "all else stays");
+    let odd = shell.run(&["update", "we_1", "--url", "new.example"]).await;
+    assert!(odd.code == 1 && odd.err.contains("is not a URL"), "{}", odd.err);
 }
 
 #[actix_rt::test]
@@ -302,10 +432,7 @@ async fn the_doctor_asks_for_events_again_and_names_the_permission_that_is_missi
     let url = receiver.url("/webhooks/stripe");
     stripe.state().endpoints.push(endpoint("we_1", &json!({ "url": url })));
     stripe.state().script_for = Some("/v1/events".to_owned());
-    let key = "rk_test_of_the_fake";
-    stripe.state().key = Some(key.to_owned());
-    let shell = Shell::new("endpoint", &[("STRIPE_SECRET_KEY", key), ("STRIPE_API_BASE", &stripe.base())])
-        .with("STRIPE_WEBHOOK_SECRET", SECRET);
+    let shell = Shell::of("endpoint", &stripe).with("STRIPE_WEBHOOK_SECRET", SECRET);
     stripe.refuse_next(429, "Too many requests");
     assert_eq!(ill(&shell, &url).await, (0, vec![]));
     assert_eq!(stripe.asked_for_events().len(), 2);

@@ -6,7 +6,7 @@ use crate::orders::UNDERSTOOD;
 use crate::source::stripe::PROBE;
 use crate::stripe_api::StripeApi;
 use crate::stripe_api::doctor::{Finding, Needed, compare};
-use crate::stripe_api::endpoints::Endpoint;
+use crate::stripe_api::endpoints::{self, Endpoint};
 use crate::stripe_api::undelivered;
 use anyhow::Context;
 use chrono::Utc;
@@ -64,7 +64,7 @@ async fn registered(args: &Args, stripe: &Stripe) -> (Vec<Finding>, Option<Strin
         Ok(api) => api,
         Err(error) => return (vec![Finding::ill("key", error.to_string(), "set STRIPE_SECRET_KEY")], url),
     };
-    let endpoints = match api.endpoints().await {
+    let endpoints = match api.endpoints(endpoints::READ).await {
         Ok(endpoints) => endpoints,
         Err(error) => return (vec![Finding::ill("key", error.to_string(), "see what Stripe says there")], url),
     };

@@ -7,7 +7,8 @@ mod roll;
 use super::table::Table;
 use crate::config::{Stripe, mode_name};
 use crate::orders::UNDERSTOOD;
-use crate::stripe_api::endpoints::{Change, Endpoint, READ, Registered, WRITE, Wanted};
+use crate::stripe_api::endpoints::{Change, Endpoint, READ, WRITE};
+use crate::stripe_api::register::{Registered, Wanted};
 use crate::stripe_api::{API_VERSION, StripeApi};
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -79,7 +80,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             tell(&registered, write_env.as_deref())?;
         }
         Command::List { json } => {
-            let endpoints = super::block_on(async { Ok(api(&stripe, READ)?.endpoints().await?) })?;
+            let endpoints = super::block_on(async { Ok(api(&stripe, READ)?.endpoints(READ).await?) })?;
             print(&endpoints, json)?;
         }
         Command::Update { id, url, events, enable, disable } => {

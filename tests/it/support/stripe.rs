@@ -8,7 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
-pub const KEY: &str = "sk_test_of_the_fake";
+/// A restricted one, as a receiver should have.
+pub const KEY: &str = "rk_test_of_the_fake";
 
 /// The status of no answer at all.
 const HANG: u16 = 0;
@@ -67,8 +68,10 @@ pub struct State {
     pub script: VecDeque<(u16, String)>,
     /// Only requests of this path.
     pub script_for: Option<String>,
-    /// Answers by their idempotency key.
-    answered: BTreeMap<String, Value>,
+    /// Requests and their answers by their idempotency key.
+    answered: BTreeMap<String, (Vec<(String, String)>, Value)>,
+    /// Endpoints that were made so far.
+    made: usize,
 }
 
 pub struct FakeStripe {
@@ -188,9 +191,11 @@ impl State {
         }
         let key = asked.header("idempotency-key").to_owned();
         if asked.method == "POST"
-            && let Some(known) = self.answered.get(&key)
+            && let Some((params, known)) = self.answered.get(&key)
         {
-            return Ok(known.clone());
+            let other =
+                "Keys for idempotent requests can only be used with the same parameters they were first used with.";
+            return if *params == asked.params { Ok(known.clone()) } else { Err((400, other.to_owned())) };
         }
         if asked.method == "GET" && asked.path == "/v1/events" {
             return self.list(asked);
@@ -202,6 +207,7 @@ impl State {
         let id = asked.path.strip_prefix("/v1/webhook_endpoints").map(|rest| rest.trim_start_matches('/'));
         let answer = match (&asked.method[..], id) {
             ("GET", Some("")) => page(&self.endpoints, asked)?,
+            ("GET", Some(id)) => self.endpoints[self.find(id)?].clone(),
             ("POST", Some("")) => self.create(asked),
             ("POST", Some(id)) => self.update(id, asked)?,
             ("DELETE", Some(id)) => {
@@ -212,7 +218,7 @@ impl State {
             _ => return Err((404, format!("Unrecognized request URL ({}: {})", asked.method, asked.path))),
         };
         if asked.method == "POST" {
-            self.answered.insert(key, answer.clone());
+            self.answered.insert(key, (asked.params.clone(), answer.clone()));
         }
         Ok(answer)
     }
@@ -239,7 +245,8 @@ impl State {
     }
 
     fn create(&mut self, asked: &Asked) -> Value {
-        let n = self.endpoints.len() + 1;
+        self.made += 1;
+        let n = self.made;
         let connect = asked.param("connect") == Some("true");
         let metadata: BTreeMap<_, _> = asked
             .params
@@ -249,7 +256,7 @@ impl State {
         let endpoint = json!({
             "id": format!("we_{n}"), "object": "webhook_endpoint", "url": asked.param("url"), "status": "enabled",
             "enabled_events": asked.list("enabled_events"), "api_version": asked.param("api_version"), "livemode": false,
-            "application": connect.then_some("ca_1"), "metadata": metadata, "created": 1_790_000_000, "description": null,
+            "application": connect.then_some("ca_1"), "metadata": metadata, "created": 1_790_000_000 + n, "description": null,
         });
         self.endpoints.insert(0, endpoint.clone());
         let mut told = endpoint;
