@@ -6,6 +6,7 @@ mod checkout;
 mod config;
 mod crowd;
 mod dev;
+mod doctor;
 mod endpoint;
 mod faults;
 mod github;
