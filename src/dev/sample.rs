@@ -5,6 +5,7 @@
 mod catalogue;
 mod invoices;
 mod objects;
+mod payment_intents;
 pub use objects::lay;
 
 use rand::{Rng, RngExt};

@@ -135,7 +135,7 @@ struct Story<'a, R> {
 impl<'a, R: Rng> Story<'a, R> {
     fn begin(rng: &'a mut R, method: Method, now: i64) -> Self {
         let purchase = Purchase::draw(rng, method);
-        // Nothing takes longer than a minute, so that no event comes from the future.
+        // Nothing takes longer than a minute, but what is held for a week: no event comes from the future.
         let start = now - 60;
         Self { rng, purchase, start, clock: start, labeled: false, events: Vec::new() }
     }

@@ -29,6 +29,7 @@ impl<R: Rng> Story<'_, R> {
         let mut charge = self.purchase.succeeded_charge(self.rng, self.clock);
         let balance = charge["balance_transaction"].take();
         lay(&mut charge, json!({"amount_captured": 0, "captured": false}));
+        charge["payment_method_details"]["card"]["capture_before"] = json!(self.clock + HELD);
         self.tell("charge.succeeded", &charge);
         let held = json!({"amount_capturable": self.purchase.total, "status": "requires_capture"});
         self.tell("payment_intent.amount_capturable_updated", &self.manual(paying, held));
