@@ -7,6 +7,7 @@ use crate::db::prepared;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -85,8 +86,22 @@ pub(super) struct Room<'a> {
     pub total: i32,
 }
 
+/// Statements that only look rows up by their keys. They are planned once a connection, and a plan that was made while
+/// the tables were small must not read the whole of them when they are large.
+fn by_keys<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<T> {
+    conn.transaction(|conn| {
+        conn.batch_execute(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off",
+        )?;
+        work(conn)
+    })
+}
+
 /// Takes messages that are due, the longest due first, and keeps other workers away for `lease`. A destination that
 /// hangs keeps no more than its own room. Slack gets one message a second from all workers together.
+///
+/// It reads what it takes and no more, however many wait: the index `outbox_due` has their sequence, and what depends on
+/// an order is asked of one order at a time (a subselect in place of `EXISTS` is never turned into a read of them all).
 ///
 /// Held messages stay. So do mails to the customer of an order in review, whatever `held` says: the flag is written
 /// with the order, this line is for the day when it isn't.
@@ -97,7 +112,7 @@ pub(super) fn claim(
     lease: Duration,
 ) -> QueryResult<Vec<Claimed>> {
     let (busy, counts): (Vec<&str>, Vec<i32>) = room.busy.iter().map(|(id, count)| (id.as_str(), *count)).unzip();
-    sql_query(
+    let due = prepared(
         "WITH turn AS MATERIALIZED ( \
              SELECT d.id FROM destinations d WHERE d.kind = 'slack' AND d.state = 'active' AND d.next_at <= now() \
                AND EXISTS (SELECT FROM outbox m WHERE m.destination = d.id AND m.state = 'queued' AND NOT m.held AND m.next_at <= now()) \
@@ -106,42 +121,41 @@ pub(super) fn claim(
              UPDATE destinations d SET next_at = clock_timestamp() + interval '1 second' FROM turn WHERE d.id = turn.id \
              RETURNING d.id), \
          open AS (SELECT id, 1 AS room FROM taken \
-             UNION ALL SELECT d.id, CASE d.kind WHEN 'email' THEN $5 ELSE $6 END - COALESCE(b.count, 0) \
+             UNION ALL SELECT d.id, CASE d.kind WHEN 'email' THEN $1 ELSE $2 END - COALESCE(b.count, 0) \
              FROM destinations d LEFT JOIN unnest($3, $4) AS b (id, count) USING (id) \
              WHERE d.kind <> 'slack' AND d.state = 'active' AND d.next_at <= now()), \
          due AS MATERIALIZED ( \
-             SELECT m.id, m.order_id FROM open CROSS JOIN LATERAL ( \
-                 SELECT o.id, o.order_id, o.next_at FROM outbox o \
+             SELECT m.id FROM open CROSS JOIN LATERAL ( \
+                 SELECT o.id, o.next_at FROM outbox o \
                  WHERE o.destination = open.id AND o.state = 'queued' AND NOT o.held AND o.next_at <= now() \
-                   AND NOT (o.kind = 'email' AND o.notice <> ALL($8) \
-                            AND EXISTS (SELECT FROM orders r WHERE r.id = o.order_id AND r.status = 'review')) \
+                   AND NOT (o.kind = 'email' AND o.notice <> ALL($5) \
+                            AND COALESCE((SELECT r.status = 'review' FROM orders r WHERE r.id = o.order_id), false)) \
                  ORDER BY o.next_at, o.id LIMIT GREATEST(open.room, 0) FOR NO KEY UPDATE SKIP LOCKED) m \
-             ORDER BY m.next_at, m.id LIMIT $7) \
-         UPDATE outbox m SET lease = $1, attempts = m.attempts + 1, next_at = clock_timestamp() + make_interval(secs => $2) \
-         FROM due JOIN outbox o ON o.id = due.id JOIN destinations d ON d.id = o.destination \
-              LEFT JOIN LATERAL ( \
-                  WITH RECURSIVE survivor AS ( \
-                      SELECT id, merged_into FROM orders WHERE id = due.order_id \
-                      UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
-                  SELECT to_jsonb(v)::text AS view FROM survivor s CROSS JOIN LATERAL ( \
-                      SELECT r.reference, r.account, r.livemode, r.status, r.money_status, r.review_reasons, r.currency, \
-                             r.amount_expected, r.amount_paid, r.amount_refunded, r.amount_lost, r.customer_email, \
-                             r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
-                      FROM orders r WHERE r.id = s.id AND r.merged_into IS NULL) v) shown ON true \
-         WHERE m.id = due.id \
+             ORDER BY m.next_at, m.id LIMIT $6) \
+         UPDATE outbox m SET lease = $7, attempts = m.attempts + 1, next_at = clock_timestamp() + make_interval(secs => $8) \
+         FROM due, destinations d WHERE m.id = due.id AND d.id = m.destination \
          RETURNING m.id, m.dedupe_key, m.destination, m.kind, m.attempts AS number, m.given_up, m.notice, m.about, m.event, \
-                   shown.view AS \"order\", m.created_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
+                   (SELECT row_to_json(v)::text FROM ( \
+                        SELECT r.reference, r.account, r.livemode, r.status, r.money_status, r.review_reasons, r.currency, \
+                               r.amount_expected, r.amount_paid, r.amount_refunded, r.amount_lost, r.customer_email, \
+                               r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
+                        FROM orders r WHERE r.merged_into IS NULL AND r.id = ( \
+                            WITH RECURSIVE survivor AS ( \
+                                SELECT id, merged_into FROM orders WHERE id = m.order_id \
+                                UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
+                            SELECT id FROM survivor WHERE merged_into IS NULL)) v) AS \"order\", \
+                   m.created_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
                    CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret",
     )
-    .bind::<SqlUuid, _>(token)
-    .bind::<Double, _>(lease.as_secs_f64())
-    .bind::<Array<Text>, _>(busy)
-    .bind::<Array<Integer>, _>(counts)
     .bind::<Integer, _>(room.mails)
     .bind::<Integer, _>(room.others)
-    .bind::<Integer, _>(room.total)
+    .bind::<Array<Text>, _>(busy)
+    .bind::<Array<Integer>, _>(counts)
     .bind::<Array<Text>, _>(told_to_the_shop())
-    .load(conn)
+    .bind::<Integer, _>(room.total)
+    .bind::<SqlUuid, _>(token)
+    .bind::<Double, _>(lease.as_secs_f64());
+    by_keys(conn, |conn| due.load(conn))
 }
 
 /// The checkout session of a message's order, where it has exactly one.
@@ -151,7 +165,7 @@ pub(super) fn session_of(conn: &mut PgConnection, message: Uuid) -> QueryResult<
         #[diesel(sql_type = Text)]
         value: String,
     }
-    let mut sessions: Vec<Session> = sql_query(
+    let mut sessions: Vec<Session> = prepared(
         "SELECT r.value FROM outbox o JOIN order_references r ON r.order_id = o.order_id \
          WHERE o.id = $1 AND r.kind = 'object' AND r.value LIKE 'cs\\_%' LIMIT 2",
     )
@@ -218,7 +232,7 @@ pub(super) fn settle(
     troubles: Troubles,
     obituaries: &[NewNotice],
 ) -> QueryResult<Settled> {
-    conn.transaction(|conn| {
+    by_keys(conn, |conn| {
         record(conn, attempts)?;
         let messages = settle_messages(conn, attempts)?;
         let disabled = destinations::settle(conn, troubles)?;
@@ -247,17 +261,18 @@ fn record(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
 }
 
 fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
-    sql_query(
-        "WITH mine AS MATERIALIZED (SELECT o.id FROM outbox o JOIN unnest($1, $5) AS a (id, token) ON o.id = a.id AND o.lease = a.token \
-                                    WHERE o.state = 'queued' ORDER BY o.id FOR NO KEY UPDATE OF o) \
-         UPDATE outbox o SET state = a.state, lease = NULL, \
-                next_at = CASE WHEN a.state = 'queued' THEN now() + make_interval(secs => a.delay) ELSE o.next_at END, \
-                last_error = CASE WHEN a.state = 'sent' THEN NULL ELSE a.answer END, \
-                settled_at = CASE WHEN a.state = 'queued' THEN NULL ELSE now() END \
-         FROM unnest($1, $2, $3, $4) AS a (id, state, delay, answer) \
-         WHERE o.id = a.id AND o.id IN (SELECT id FROM mine)",
+    prepared(
+        "WITH mine AS MATERIALIZED ( \
+             SELECT a.* FROM unnest($1, $2, $3, $4, $5) AS a (id, token, state, delay, answer) \
+             JOIN outbox o ON o.id = a.id AND o.lease = a.token AND o.state = 'queued' ORDER BY o.id FOR NO KEY UPDATE OF o) \
+         UPDATE outbox o SET state = mine.state, lease = NULL, \
+                next_at = CASE WHEN mine.state = 'queued' THEN now() + make_interval(secs => mine.delay) ELSE o.next_at END, \
+                last_error = CASE WHEN mine.state = 'sent' THEN NULL ELSE mine.answer END, \
+                settled_at = CASE WHEN mine.state = 'queued' THEN NULL ELSE now() END \
+         FROM mine WHERE o.id = mine.id",
     )
     .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.message_id))
+    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.token))
     .bind::<Array<Text>, _>(column(attempts, |a| match a.then {
         Then::Sent => "sent",
         Then::Dead => "dead",
@@ -268,7 +283,6 @@ fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult
         Then::Sent | Then::Dead => 0.0,
     }))
     .bind::<Array<Text>, _>(column(attempts, |a| storable(&a.answer)))
-    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.token))
     .execute(conn)
 }
 
