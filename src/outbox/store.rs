@@ -4,6 +4,7 @@
 //! for none. So no two of these statements can block each other in a circle.
 
 use crate::db::prepared;
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -51,6 +52,9 @@ pub(super) struct Claimed {
     /// When the message was queued.
     #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
+    /// Since when it was due.
+    #[diesel(sql_type = Timestamptz)]
+    pub due_at: DateTime<Utc>,
     /// When it was claimed, by the database's clock.
     #[diesel(sql_type = Timestamptz)]
     pub since: DateTime<Utc>,
@@ -125,7 +129,7 @@ pub(super) fn claim(
              FROM destinations d LEFT JOIN unnest($3, $4) AS b (id, count) USING (id) \
              WHERE d.kind <> 'slack' AND d.state = 'active' AND d.next_at <= now()), \
          due AS MATERIALIZED ( \
-             SELECT m.id FROM open CROSS JOIN LATERAL ( \
+             SELECT m.id, m.next_at FROM open CROSS JOIN LATERAL ( \
                  SELECT o.id, o.next_at FROM outbox o \
                  WHERE o.destination = open.id AND o.state = 'queued' AND NOT o.held AND o.next_at <= now() \
                    AND NOT (o.kind = 'email' AND o.notice <> ALL($5) \
@@ -144,7 +148,7 @@ pub(super) fn claim(
                                 SELECT id, merged_into FROM orders WHERE id = m.order_id \
                                 UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
                             SELECT id FROM survivor WHERE merged_into IS NULL)) v) AS \"order\", \
-                   m.created_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
+                   m.created_at, due.next_at AS due_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
                    CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret",
     )
     .bind::<Integer, _>(room.mails)
@@ -203,6 +207,8 @@ pub(super) struct Attempt {
     pub outcome: &'static str,
     pub answer: String,
     pub then: Then,
+    /// Since when the message was due.
+    pub due_at: DateTime<Utc>,
     /// What it says about the destination.
     pub ended: Outcome,
 }
@@ -212,7 +218,11 @@ pub(super) struct Attempt {
 pub(super) enum Then {
     Sent,
     Dead,
-    Again { after: Duration },
+    Again {
+        after: Duration,
+    },
+    /// It was not tried: all is as before the claim, its place among the others included.
+    Back,
 }
 
 /// What a settle came to.
@@ -233,7 +243,8 @@ pub(super) fn settle(
     obituaries: &[NewNotice],
 ) -> QueryResult<Settled> {
     by_keys(conn, |conn| {
-        record(conn, attempts)?;
+        let tried: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.then != Then::Back).collect();
+        record(conn, &tried)?;
         let messages = settle_messages(conn, attempts)?;
         let disabled = destinations::settle(conn, troubles)?;
         enqueue(conn, obituaries)?;
@@ -242,7 +253,7 @@ pub(super) fn settle(
 }
 
 /// The attempt took place, whoever holds the message now. A claim that was settled twice leaves one row.
-fn record(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
+fn record(conn: &mut PgConnection, attempts: &[&Attempt]) -> QueryResult<usize> {
     prepared(
         "INSERT INTO attempts (message_id, number, started_at, duration_ms, outcome, answer) \
          SELECT a.message_id, a.number, a.started_at, a.duration_ms, a.outcome, a.answer \
@@ -263,11 +274,12 @@ fn record(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
 fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
     prepared(
         "WITH mine AS MATERIALIZED ( \
-             SELECT a.* FROM unnest($1, $2, $3, $4, $5) AS a (id, token, state, delay, answer) \
+             SELECT a.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS a (id, token, state, delay, answer, untried, due_at) \
              JOIN outbox o ON o.id = a.id AND o.lease = a.token AND o.state = 'queued' ORDER BY o.id FOR NO KEY UPDATE OF o) \
-         UPDATE outbox o SET state = mine.state, lease = NULL, \
-                next_at = CASE WHEN mine.state = 'queued' THEN now() + make_interval(secs => mine.delay) ELSE o.next_at END, \
-                last_error = CASE WHEN mine.state = 'sent' THEN NULL ELSE mine.answer END, \
+         UPDATE outbox o SET state = mine.state, lease = NULL, attempts = o.attempts - mine.untried::int, \
+                next_at = CASE WHEN mine.untried THEN mine.due_at \
+                               WHEN mine.state = 'queued' THEN now() + make_interval(secs => mine.delay) ELSE o.next_at END, \
+                last_error = CASE WHEN mine.untried THEN o.last_error WHEN mine.state <> 'sent' THEN mine.answer END, \
                 settled_at = CASE WHEN mine.state = 'queued' THEN NULL ELSE now() END \
          FROM mine WHERE o.id = mine.id",
     )
@@ -276,18 +288,20 @@ fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult
     .bind::<Array<Text>, _>(column(attempts, |a| match a.then {
         Then::Sent => "sent",
         Then::Dead => "dead",
-        Then::Again { .. } => "queued",
+        Then::Again { .. } | Then::Back => "queued",
     }))
     .bind::<Array<Double>, _>(column(attempts, |a| match a.then {
         Then::Again { after } => after.as_secs_f64(),
-        Then::Sent | Then::Dead => 0.0,
+        Then::Sent | Then::Dead | Then::Back => 0.0,
     }))
     .bind::<Array<Text>, _>(column(attempts, |a| storable(&a.answer)))
+    .bind::<Array<Bool>, _>(column(attempts, |a| a.then == Then::Back))
+    .bind::<Array<Timestamptz>, _>(column(attempts, |a| a.due_at))
     .execute(conn)
 }
 
-fn column<'a, T>(attempts: &'a [Attempt], of: impl Fn(&'a Attempt) -> T) -> Vec<T> {
-    attempts.iter().map(of).collect()
+fn column<A: Borrow<Attempt>, T>(attempts: &[A], of: impl Fn(&Attempt) -> T) -> Vec<T> {
+    attempts.iter().map(|attempt| of(attempt.borrow())).collect()
 }
 
 /// What the column takes: at most 2 KiB, cut between characters, and without NULs, which Postgres refuses.
