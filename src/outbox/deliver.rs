@@ -88,7 +88,11 @@ pub async fn run(outbox: &Outbox, beat: impl Fn(), wake: &Notify, mut stop: watc
             _ = sends.collect(&mut unsettled), if !idle => claims.are_due |= sends.is_full(),
             () = &mut woken => {}
             () = tokio::time::sleep_until(claims.last + POLL) => {}
-            _ = stop.changed() => continue,
+            told = stop.changed() => match told {
+                Ok(()) => continue,
+                // Who could have said so is gone, and all else with it.
+                Err(_) => return,
+            },
         }
         tokio::time::sleep_until(turn).await;
         sends.collect_ended(&mut unsettled);
