@@ -45,7 +45,7 @@ impl Pace {
         let ended = f64::from(std::mem::take(&mut self.ended));
         self.since = Instant::now();
         #[allow(clippy::cast_possible_truncation, reason = "a cast to an integer stops at its bounds")]
-        let pace = (ended / passed) as i32;
+        let pace = (ended / passed).ceil() as i32;
         pace
     }
 }
