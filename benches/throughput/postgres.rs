@@ -23,6 +23,9 @@ const TEMPLATE: &str = "ringup_template";
 /// The database of the measurement in hand.
 const MEASURED: &str = "measured";
 
+/// Row versions of a database that were made useless so far.
+pub const DEAD: &str = "SELECT COALESCE(sum(n_tup_upd + n_tup_del), 0)::bigint AS number FROM pg_stat_user_tables";
+
 /// A running server.
 pub struct Postgres {
     cluster: Cluster,
@@ -118,8 +121,7 @@ impl Postgres {
             std::thread::sleep(Duration::from_millis(5));
         }
         let wal = self.wal()? - wal;
-        let dead = "SELECT COALESCE(sum(n_tup_upd + n_tup_del), 0)::bigint AS number FROM pg_stat_user_tables";
-        Ok(Wear { wal, dead: count(database, dead)? })
+        Ok(Wear { wal, dead: count(database, DEAD)? })
     }
 
     /// The processor time of all its processes.

@@ -1,15 +1,18 @@
 //! Delivery: claim, render, send, settle.
 //!
-//! [`run_once`] is one step of it, which tests drive; [`run`] goes on until it is stopped, claiming anew whenever a
-//! delivery ends, so that a slow destination keeps nobody but itself waiting.
+//! [`run_once`] is one step of it, which tests drive; [`run`] goes on until it is stopped, settling and claiming in turns
+//! whatever is still being sent, so that a slow destination keeps nobody but itself waiting.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use diesel::PgConnection;
+use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::destinations::Troubles;
 use super::sends::Sends;
@@ -21,6 +24,9 @@ use crate::notices::{About, Kind};
 
 /// A lost wake-up costs at most this.
 const POLL: Duration = Duration::from_secs(1);
+/// What ends, and what is queued, within this time is settled and claimed together: each commit of the writer's would
+/// otherwise be a claim, and each mail a settle.
+const TURN: Duration = Duration::from_millis(20);
 
 /// How one attempt to hand a message over ended, with the other side's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +57,7 @@ impl Outcome {
 ///
 /// Where it is dropped in the middle, what it was sending stays leased and is sent again later, under the same id.
 pub async fn run_once(outbox: &Outbox) -> anyhow::Result<usize> {
-    let mut sends = Sends::default();
+    let mut sends = Sends::new(outbox);
     let handled = sends.claim(outbox).await?;
     let mut unsettled = Vec::new();
     // A slow delivery doesn't keep the others of its batch waiting for their mark.
@@ -66,33 +72,70 @@ pub async fn run_once(outbox: &Outbox) -> anyhow::Result<usize> {
 
 /// Delivers until `stop` turns true; then what is under way ends. `beat` is called each time round.
 pub async fn run(outbox: &Outbox, beat: impl Fn(), wake: &Notify, mut stop: watch::Receiver<bool>) {
-    let (mut sends, mut unsettled, mut failing) = (Sends::default(), Vec::new(), false);
+    let (mut sends, mut unsettled, mut claims) = (Sends::new(outbox), Vec::new(), Claims::default());
     loop {
         beat();
         if *stop.borrow() {
             return drain(outbox, sends, unsettled).await;
         }
+        let turn = Instant::now() + TURN;
+        // Who wakes us while we claim, settle or wait for the turn's end is heard.
+        let mut woken = pin!(wake.notified());
+        woken.as_mut().enable();
+        claims.make_if_due(outbox, &mut sends).await;
+        let idle = sends.is_empty();
+        tokio::select! {
+            _ = sends.collect(&mut unsettled), if !idle => claims.are_due |= sends.is_full(),
+            () = &mut woken => {}
+            () = tokio::time::sleep_until(claims.last + POLL) => {}
+            told = stop.changed() => match told {
+                Ok(()) => continue,
+                // Who could have said so is gone, and all else with it.
+                Err(_) => return,
+            },
+        }
+        tokio::time::sleep_until(turn).await;
+        sends.collect_ended(&mut unsettled);
+        settle_or_keep(outbox, &mut unsettled).await;
+        claims.are_due |= woken.now_or_never().is_some();
+    }
+}
+
+/// When it was claimed, and when it is to be claimed again.
+struct Claims {
+    last: Instant,
+    /// There may be something due: somebody said so, or the last claim left something for want of room.
+    are_due: bool,
+    are_failing: bool,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self { last: Instant::now(), are_due: true, are_failing: false }
+    }
+}
+
+impl Claims {
+    /// Claims where something may be due, and where it is time to look.
+    async fn make_if_due(&mut self, outbox: &Outbox, sends: &mut Sends) {
+        if !self.are_due && self.last.elapsed() < POLL {
+            return;
+        }
+        (self.last, self.are_due) = (Instant::now(), false);
         match sends.claim(outbox).await {
-            Ok(_) => failing = false,
-            Err(error) if failing => log::debug!("claiming messages still fails: {error:#}"),
+            Ok(_) => self.are_failing = false,
+            Err(error) if self.are_failing => log::debug!("claiming messages still fails: {error:#}"),
             Err(error) => {
-                failing = true;
+                self.are_failing = true;
                 log::error!("claiming messages fails, it is tried again each second: {error:#}");
             }
         }
-        let idle = sends.is_empty();
-        tokio::select! {
-            _ = sends.collect(&mut unsettled), if !idle => {}
-            () = wake.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
-            _ = stop.changed() => {}
-        }
-        settle_or_keep(outbox, &mut unsettled).await;
     }
 }
 
 /// Lets what is under way end, but not for ever: what is cut off stays leased, and is sent again later under its id.
 async fn drain(outbox: &Outbox, mut sends: Sends, mut unsettled: Vec<Attempt>) {
+    sends.close();
     let ended = tokio::time::timeout(outbox.drain, async { while sends.collect(&mut unsettled).await {} });
     if ended.await.is_err() {
         log::warn!(messages = sends.len(); "stopping in the middle of deliveries; they will be made again, under the same ids");
@@ -180,6 +223,7 @@ fn obituaries(attempts: &[Attempt]) -> Vec<NewNotice> {
 fn report(outbox: &Outbox, attempts: &[Attempt]) {
     for attempt in attempts {
         let outcome = match attempt.then {
+            Then::Back => continue,
             Then::Sent => "sent",
             Then::Again { .. } => "retry",
             Then::Dead => "dead",

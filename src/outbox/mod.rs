@@ -10,7 +10,7 @@
 //!                                        ▲                                        │  │ refused for good, or failed
 //!                                        │ failed for now: next_at by backoff     │  │ for the last time
 //!                                        └────────────────────────────────────────┘  └──► dead ◄── superseded, discarded
-//!                                          and by itself, when a lease runs out
+//!                                          and by itself, when a lease runs out; untried, when its turn does not come
 //! ```
 //!
 //! Invariants
@@ -19,7 +19,8 @@
 //! - A settle is guarded by the lease, so that a worker that comes late changes nothing.
 //! - Leases and due times are the database's clock; ours is never compared with it.
 //! - No connection is held while something is sent, and nothing is sent inside a transaction.
-//! - A destination takes only its own room: one that is slow or dead delays nobody else.
+//! - A destination takes only its own room: one that is slow or dead delays nobody else. Mails are claimed ahead, as many
+//!   as the server takes in about a second; those whose turn does not come go back untried.
 //! - A message that is `held` (its order is in review) is not claimed. What the shop itself is told is never held.
 //! - Every attempt that ended is a row in `attempts`, with the other side's answer.
 //!
@@ -99,10 +100,10 @@ pub struct Outbox {
     pool: Pool,
     post: Arc<Post>,
     metrics: Metrics,
-    /// How many mails are sent at the same time.
+    /// How many mails are sent at the same time, each over a connection of its own.
     batch: i32,
     /// How many messages are on their way in all.
-    total: i32,
+    total: usize,
     /// How long a claim keeps other workers away.
     lease: Duration,
     /// How long a stop waits for deliveries under way.
@@ -110,12 +111,17 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// How many mails are sent at the same time.
+    /// How many mails are sent at the same time. Mail servers take many mails over few connections gladly, and many
+    /// connections of one client not at all.
     const MAILS: i32 = 8;
+    /// How many mails more are claimed at most, so that no connection waits for the database between two mails.
+    const AHEAD: i32 = 120;
+    /// A mail for which no connection is free for so long goes back untried: its lease is to last for its delivery.
+    const PATIENCE: Duration = Duration::from_secs(10);
     /// How many messages are sent at the same time to one other destination.
     const PER_DESTINATION: i32 = 4;
     /// How many messages are on their way in all.
-    const TOTAL: i32 = 256;
+    const TOTAL: usize = 256;
     /// How long a stop waits for deliveries under way.
     const DRAIN: Duration = Duration::from_secs(10);
     /// What a lease has beyond the deadline of a delivery: time to claim, render and settle.

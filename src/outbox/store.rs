@@ -4,9 +4,11 @@
 //! for none. So no two of these statements can block each other in a circle.
 
 use crate::db::prepared;
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -50,6 +52,9 @@ pub(super) struct Claimed {
     /// When the message was queued.
     #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
+    /// Since when it was due.
+    #[diesel(sql_type = Timestamptz)]
+    pub due_at: DateTime<Utc>,
     /// When it was claimed, by the database's clock.
     #[diesel(sql_type = Timestamptz)]
     pub since: DateTime<Utc>,
@@ -85,8 +90,22 @@ pub(super) struct Room<'a> {
     pub total: i32,
 }
 
+/// Statements that only look rows up by their keys. They are planned once a connection, and a plan that was made while
+/// the tables were small must not read the whole of them when they are large.
+fn by_keys<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<T> {
+    conn.transaction(|conn| {
+        conn.batch_execute(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off",
+        )?;
+        work(conn)
+    })
+}
+
 /// Takes messages that are due, the longest due first, and keeps other workers away for `lease`. A destination that
 /// hangs keeps no more than its own room. Slack gets one message a second from all workers together.
+///
+/// It reads what it takes and no more, however many wait: the index `outbox_due` has their sequence, and what depends on
+/// an order is asked of one order at a time (a subselect in place of `EXISTS` is never turned into a read of them all).
 ///
 /// Held messages stay. So do mails to the customer of an order in review, whatever `held` says: the flag is written
 /// with the order, this line is for the day when it isn't.
@@ -97,7 +116,7 @@ pub(super) fn claim(
     lease: Duration,
 ) -> QueryResult<Vec<Claimed>> {
     let (busy, counts): (Vec<&str>, Vec<i32>) = room.busy.iter().map(|(id, count)| (id.as_str(), *count)).unzip();
-    sql_query(
+    let due = prepared(
         "WITH turn AS MATERIALIZED ( \
              SELECT d.id FROM destinations d WHERE d.kind = 'slack' AND d.state = 'active' AND d.next_at <= now() \
                AND EXISTS (SELECT FROM outbox m WHERE m.destination = d.id AND m.state = 'queued' AND NOT m.held AND m.next_at <= now()) \
@@ -106,42 +125,41 @@ pub(super) fn claim(
              UPDATE destinations d SET next_at = clock_timestamp() + interval '1 second' FROM turn WHERE d.id = turn.id \
              RETURNING d.id), \
          open AS (SELECT id, 1 AS room FROM taken \
-             UNION ALL SELECT d.id, CASE d.kind WHEN 'email' THEN $5 ELSE $6 END - COALESCE(b.count, 0) \
+             UNION ALL SELECT d.id, CASE d.kind WHEN 'email' THEN $1 ELSE $2 END - COALESCE(b.count, 0) \
              FROM destinations d LEFT JOIN unnest($3, $4) AS b (id, count) USING (id) \
              WHERE d.kind <> 'slack' AND d.state = 'active' AND d.next_at <= now()), \
          due AS MATERIALIZED ( \
-             SELECT m.id, m.order_id FROM open CROSS JOIN LATERAL ( \
-                 SELECT o.id, o.order_id, o.next_at FROM outbox o \
+             SELECT m.id, m.next_at FROM open CROSS JOIN LATERAL ( \
+                 SELECT o.id, o.next_at FROM outbox o \
                  WHERE o.destination = open.id AND o.state = 'queued' AND NOT o.held AND o.next_at <= now() \
-                   AND NOT (o.kind = 'email' AND o.notice <> ALL($8) \
-                            AND EXISTS (SELECT FROM orders r WHERE r.id = o.order_id AND r.status = 'review')) \
+                   AND NOT (o.kind = 'email' AND o.notice <> ALL($5) \
+                            AND COALESCE((SELECT r.status = 'review' FROM orders r WHERE r.id = o.order_id), false)) \
                  ORDER BY o.next_at, o.id LIMIT GREATEST(open.room, 0) FOR NO KEY UPDATE SKIP LOCKED) m \
-             ORDER BY m.next_at, m.id LIMIT $7) \
-         UPDATE outbox m SET lease = $1, attempts = m.attempts + 1, next_at = clock_timestamp() + make_interval(secs => $2) \
-         FROM due JOIN outbox o ON o.id = due.id JOIN destinations d ON d.id = o.destination \
-              LEFT JOIN LATERAL ( \
-                  WITH RECURSIVE survivor AS ( \
-                      SELECT id, merged_into FROM orders WHERE id = due.order_id \
-                      UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
-                  SELECT to_jsonb(v)::text AS view FROM survivor s CROSS JOIN LATERAL ( \
-                      SELECT r.reference, r.account, r.livemode, r.status, r.money_status, r.review_reasons, r.currency, \
-                             r.amount_expected, r.amount_paid, r.amount_refunded, r.amount_lost, r.customer_email, \
-                             r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
-                      FROM orders r WHERE r.id = s.id AND r.merged_into IS NULL) v) shown ON true \
-         WHERE m.id = due.id \
+             ORDER BY m.next_at, m.id LIMIT $6) \
+         UPDATE outbox m SET lease = $7, attempts = m.attempts + 1, next_at = clock_timestamp() + make_interval(secs => $8) \
+         FROM due, destinations d WHERE m.id = due.id AND d.id = m.destination \
          RETURNING m.id, m.dedupe_key, m.destination, m.kind, m.attempts AS number, m.given_up, m.notice, m.about, m.event, \
-                   shown.view AS \"order\", m.created_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
+                   (SELECT row_to_json(v)::text FROM ( \
+                        SELECT r.reference, r.account, r.livemode, r.status, r.money_status, r.review_reasons, r.currency, \
+                               r.amount_expected, r.amount_paid, r.amount_refunded, r.amount_lost, r.customer_email, \
+                               r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
+                        FROM orders r WHERE r.merged_into IS NULL AND r.id = ( \
+                            WITH RECURSIVE survivor AS ( \
+                                SELECT id, merged_into FROM orders WHERE id = m.order_id \
+                                UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
+                            SELECT id FROM survivor WHERE merged_into IS NULL)) v) AS \"order\", \
+                   m.created_at, due.next_at AS due_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
                    CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret",
     )
-    .bind::<SqlUuid, _>(token)
-    .bind::<Double, _>(lease.as_secs_f64())
-    .bind::<Array<Text>, _>(busy)
-    .bind::<Array<Integer>, _>(counts)
     .bind::<Integer, _>(room.mails)
     .bind::<Integer, _>(room.others)
-    .bind::<Integer, _>(room.total)
+    .bind::<Array<Text>, _>(busy)
+    .bind::<Array<Integer>, _>(counts)
     .bind::<Array<Text>, _>(told_to_the_shop())
-    .load(conn)
+    .bind::<Integer, _>(room.total)
+    .bind::<SqlUuid, _>(token)
+    .bind::<Double, _>(lease.as_secs_f64());
+    by_keys(conn, |conn| due.load(conn))
 }
 
 /// The checkout session of a message's order, where it has exactly one.
@@ -151,7 +169,7 @@ pub(super) fn session_of(conn: &mut PgConnection, message: Uuid) -> QueryResult<
         #[diesel(sql_type = Text)]
         value: String,
     }
-    let mut sessions: Vec<Session> = sql_query(
+    let mut sessions: Vec<Session> = prepared(
         "SELECT r.value FROM outbox o JOIN order_references r ON r.order_id = o.order_id \
          WHERE o.id = $1 AND r.kind = 'object' AND r.value LIKE 'cs\\_%' LIMIT 2",
     )
@@ -189,6 +207,8 @@ pub(super) struct Attempt {
     pub outcome: &'static str,
     pub answer: String,
     pub then: Then,
+    /// Since when the message was due.
+    pub due_at: DateTime<Utc>,
     /// What it says about the destination.
     pub ended: Outcome,
 }
@@ -198,7 +218,11 @@ pub(super) struct Attempt {
 pub(super) enum Then {
     Sent,
     Dead,
-    Again { after: Duration },
+    Again {
+        after: Duration,
+    },
+    /// It was not tried: all is as before the claim, its place among the others included.
+    Back,
 }
 
 /// What a settle came to.
@@ -218,8 +242,9 @@ pub(super) fn settle(
     troubles: Troubles,
     obituaries: &[NewNotice],
 ) -> QueryResult<Settled> {
-    conn.transaction(|conn| {
-        record(conn, attempts)?;
+    by_keys(conn, |conn| {
+        let tried: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.then != Then::Back).collect();
+        record(conn, &tried)?;
         let messages = settle_messages(conn, attempts)?;
         let disabled = destinations::settle(conn, troubles)?;
         enqueue(conn, obituaries)?;
@@ -228,7 +253,7 @@ pub(super) fn settle(
 }
 
 /// The attempt took place, whoever holds the message now. A claim that was settled twice leaves one row.
-fn record(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
+fn record(conn: &mut PgConnection, attempts: &[&Attempt]) -> QueryResult<usize> {
     prepared(
         "INSERT INTO attempts (message_id, number, started_at, duration_ms, outcome, answer) \
          SELECT a.message_id, a.number, a.started_at, a.duration_ms, a.outcome, a.answer \
@@ -247,33 +272,36 @@ fn record(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
 }
 
 fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
-    sql_query(
-        "WITH mine AS MATERIALIZED (SELECT o.id FROM outbox o JOIN unnest($1, $5) AS a (id, token) ON o.id = a.id AND o.lease = a.token \
-                                    WHERE o.state = 'queued' ORDER BY o.id FOR NO KEY UPDATE OF o) \
-         UPDATE outbox o SET state = a.state, lease = NULL, \
-                next_at = CASE WHEN a.state = 'queued' THEN now() + make_interval(secs => a.delay) ELSE o.next_at END, \
-                last_error = CASE WHEN a.state = 'sent' THEN NULL ELSE a.answer END, \
-                settled_at = CASE WHEN a.state = 'queued' THEN NULL ELSE now() END \
-         FROM unnest($1, $2, $3, $4) AS a (id, state, delay, answer) \
-         WHERE o.id = a.id AND o.id IN (SELECT id FROM mine)",
+    prepared(
+        "WITH mine AS MATERIALIZED ( \
+             SELECT a.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS a (id, token, state, delay, answer, untried, due_at) \
+             JOIN outbox o ON o.id = a.id AND o.lease = a.token AND o.state = 'queued' ORDER BY o.id FOR NO KEY UPDATE OF o) \
+         UPDATE outbox o SET state = mine.state, lease = NULL, attempts = o.attempts - mine.untried::int, \
+                next_at = CASE WHEN mine.untried THEN mine.due_at \
+                               WHEN mine.state = 'queued' THEN now() + make_interval(secs => mine.delay) ELSE o.next_at END, \
+                last_error = CASE WHEN mine.untried THEN o.last_error WHEN mine.state <> 'sent' THEN mine.answer END, \
+                settled_at = CASE WHEN mine.state = 'queued' THEN NULL ELSE now() END \
+         FROM mine WHERE o.id = mine.id",
     )
     .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.message_id))
+    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.token))
     .bind::<Array<Text>, _>(column(attempts, |a| match a.then {
         Then::Sent => "sent",
         Then::Dead => "dead",
-        Then::Again { .. } => "queued",
+        Then::Again { .. } | Then::Back => "queued",
     }))
     .bind::<Array<Double>, _>(column(attempts, |a| match a.then {
         Then::Again { after } => after.as_secs_f64(),
-        Then::Sent | Then::Dead => 0.0,
+        Then::Sent | Then::Dead | Then::Back => 0.0,
     }))
     .bind::<Array<Text>, _>(column(attempts, |a| storable(&a.answer)))
-    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.token))
+    .bind::<Array<Bool>, _>(column(attempts, |a| a.then == Then::Back))
+    .bind::<Array<Timestamptz>, _>(column(attempts, |a| a.due_at))
     .execute(conn)
 }
 
-fn column<'a, T>(attempts: &'a [Attempt], of: impl Fn(&'a Attempt) -> T) -> Vec<T> {
-    attempts.iter().map(of).collect()
+fn column<A: Borrow<Attempt>, T>(attempts: &[A], of: impl Fn(&Attempt) -> T) -> Vec<T> {
+    attempts.iter().map(|attempt| of(attempt.borrow())).collect()
 }
 
 /// What the column takes: at most 2 KiB, cut between characters, and without NULs, which Postgres refuses.

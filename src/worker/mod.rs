@@ -15,10 +15,14 @@ use crate::intake::Rules;
 use crate::outbox::{self, Outbox};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// A lost wake-up costs at most this.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Deliveries get a tenth of a processor that others want, too.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 
 /// Whether the loops go round.
 #[derive(Clone, Debug)]
@@ -57,8 +61,42 @@ pub async fn run(
         let (pool, rules) = (pool.clone(), Arc::clone(&rules));
         async move { tokio::task::spawn_blocking(move || apply_pending(&pool, &rules)).await? }
     });
-    let messages = outbox::run(&outbox, || other.beat(1), &outbox_wake, stop);
+    let messages = on_a_thread_that_gives_way(move || async move {
+        outbox::run(&outbox, || other.beat(1), &outbox_wake, stop).await;
+    });
     tokio::join!(pending, messages);
+}
+
+/// Runs `work` on a thread of its own, to which the system gives what others leave: a mail can wait for a moment, an event
+/// that comes in can't. Where nobody else has anything to do it is as fast as any.
+async fn on_a_thread_that_gives_way<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) {
+    let (done, ended) = oneshot::channel();
+    let run = move || {
+        give_way();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(work()),
+            Err(error) => log::error!(error:% = error; "cannot start the runtime of the deliveries"),
+        }
+        // Nobody waits any more where the process itself is ending.
+        let _ = done.send(());
+    };
+    match std::thread::Builder::new().name("outbox".to_owned()).spawn(run) {
+        Ok(_) => {
+            if ended.await.is_err() {
+                log::error!("the deliveries ended with a panic: this is a bug");
+            }
+        }
+        Err(error) => log::error!(error:% = error; "cannot start the thread of the deliveries"),
+    }
+}
+
+/// Only Linux has a niceness for each thread, which those that it starts inherit.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        log::debug!(error:% = error; "deliveries run at the same priority as all else");
+    }
 }
 
 async fn repeat<F>(mut stop: watch::Receiver<bool>, wake: Arc<Notify>, what: &str, work: impl Fn() -> F)

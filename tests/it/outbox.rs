@@ -320,6 +320,29 @@ async fn a_lost_worker_s_message_is_retaken_under_the_same_id_and_its_late_mark_
 }
 
 #[tokio::test]
+async fn mails_claimed_ahead_go_back_untried_at_a_stop() {
+    let mut house = House::new();
+    let server = SmtpServer::start([(At::SecondMail, Fault::Hang)]).await;
+    let outbox = house.outbox(&url(&server)).with_batch(1).with_drain(Duration::from_millis(100));
+    let keys: Vec<_> = (0..10).map(|n| format!("order.paid:pi_{n}")).collect();
+    house.enqueue(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let wake = tokio::sync::Notify::new();
+    let running = tokio::spawn(async move { outbox::run(&outbox, || (), &wake, stopped).await });
+    // One was sent and one hangs: what is counted beside is claimed ahead.
+    while house.rows().iter().filter(|row| row.attempts > 0).count() < 3 {
+        tokio::task::yield_now().await;
+    }
+    stop.send_replace(true);
+    running.await.unwrap();
+    let (tried, untried): (Vec<_>, Vec<_>) = house.rows().into_iter().partition(|row| row.attempts > 0);
+    assert_eq!(tried.iter().filter(|row| row.state == "sent").count(), 1, "{tried:?}");
+    assert_eq!((tried.len(), untried.len()), (2, 8));
+    assert!(untried.iter().all(|row| row.state == "queued" && row.due_in <= 0.0 && row.last_error.is_none()));
+    assert_eq!(house.tried().len(), 1, "what was not tried leaves no attempt");
+}
+
+#[tokio::test]
 async fn a_worker_killed_between_send_and_mark_sends_again_under_the_same_id() {
     let mut house = House::new();
     let server = SmtpServer::start([(At::Dot, Fault::Hang)]).await;

@@ -247,6 +247,12 @@ pub struct Troubles {
     pub stopped: BTreeMap<String, String>,
 }
 
+impl Troubles {
+    fn is_empty(&self) -> bool {
+        self.working.is_empty() && self.failing.is_empty() && self.stopped.is_empty()
+    }
+}
+
 #[derive(QueryableByName)]
 struct Failing {
     #[diesel(sql_type = Text)]
@@ -259,7 +265,7 @@ struct Failing {
 
 /// Writes it down, and disables what failed for too long. Returns those that were disabled, each with its reason.
 pub fn settle(conn: &mut PgConnection, mut troubles: Troubles) -> QueryResult<Vec<(String, String)>> {
-    if lock(conn, &troubles)? == 0 {
+    if troubles.is_empty() || lock(conn, &troubles)? == 0 {
         return Ok(Vec::new());
     }
     if !troubles.failing.is_empty() {
@@ -281,7 +287,7 @@ pub fn settle(conn: &mut PgConnection, mut troubles: Troubles) -> QueryResult<Ve
 /// needs no change.
 fn lock(conn: &mut PgConnection, troubles: &Troubles) -> QueryResult<usize> {
     let failing: Vec<&String> = troubles.failing.keys().chain(troubles.stopped.keys()).collect();
-    sql_query(
+    prepared(
         "SELECT id FROM destinations WHERE id = ANY($1) OR (id = ANY($2) AND failing_since IS NOT NULL) \
          ORDER BY id FOR NO KEY UPDATE",
     )

@@ -117,7 +117,10 @@ impl Connections {
         progress.reach(Stage::Data);
         connection.command(Data).await?;
         progress.reach(Stage::Content);
-        let response = connection.message(&message.formatted()).await?;
+        let response = match String::from_utf8(message.formatted()) {
+            Ok(text) => connection.command(whole(&text)).await?,
+            Err(error) => connection.message(error.as_bytes()).await?,
+        };
         self.keep(connection);
         Ok(response)
     }
@@ -206,6 +209,20 @@ impl Connections {
     }
 }
 
+/// A message as it goes over the line, its final dot included. In one piece: lettre writes the dot apart, and then the
+/// system keeps it back until the server has confirmed the text, which servers put off for 40 ms.
+fn whole(text: &str) -> String {
+    let mut whole = text.replace("\r\n.", "\r\n..");
+    if whole.starts_with('.') {
+        whole.insert(0, '.');
+    }
+    if !whole.ends_with("\r\n") {
+        whole.push_str("\r\n");
+    }
+    whole.push_str(".\r\n");
+    whole
+}
+
 async fn mail_from(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), Trouble> {
     let mut parameters = Vec::new();
     let addresses = envelope.to().iter().chain(envelope.from());
@@ -236,4 +253,21 @@ fn with_doubt(stage: Stage, text: &str) -> String {
 fn shown(response: &Response) -> String {
     let lines: Vec<_> = response.message().collect();
     format!("{} {}", response.code(), lines.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn only_the_last_line_is_a_lone_dot() {
+        for (text, line) in [
+            ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"),
+            (".\r\n.\r\n", "..\r\n..\r\n.\r\n"),
+            ("a.\r\n..", "a.\r\n...\r\n.\r\n"),
+            ("", "\r\n.\r\n"),
+        ] {
+            assert_eq!(whole(text), line);
+        }
+    }
 }
