@@ -16,6 +16,7 @@ mod law;
 mod lines;
 mod mails;
 mod outbox;
+mod quick;
 mod recordings;
 mod slack;
 mod stripe_cli;

@@ -1,0 +1,107 @@
+//! Between the look and the write somebody else may be faster: then the batch goes the careful way, and comes to the same.
+
+use crate::support::postgres::TestDb;
+use crate::support::server::{Receiver, count, now, texts};
+use diesel::connection::SimpleConnection;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use ringup::dev::scenarios::{self, Stream};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn checkout(seed: u64) -> Stream {
+    scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now()).unwrap()
+}
+
+/// Has `sql` committed by somebody else, once, when a batch has looked and is about to write.
+fn meanwhile(db: &TestDb, sql: String) {
+    let (conn, done) = (std::sync::Mutex::new(db.conn()), AtomicBool::new(false));
+    let act = move || {
+        if !done.swap(true, Ordering::SeqCst) {
+            conn.lock().unwrap().batch_execute(&sql).unwrap();
+        }
+    };
+    fail::cfg_callback("intake.before_commit", act).unwrap();
+}
+
+async fn deliver(receiver: &Receiver, stream: &Stream, events: std::ops::Range<usize>) -> Vec<String> {
+    let mut codes = Vec::new();
+    for event in &stream.events[events] {
+        codes.push(receiver.deliver(event.body.as_bytes()).await.code().to_owned());
+    }
+    codes
+}
+
+fn orders(db: &TestDb) -> Vec<Option<String>> {
+    texts(&mut db.conn(), "SELECT reference || ' ' || status || ' ' || version AS text FROM orders ORDER BY reference")
+}
+
+#[actix_rt::test]
+async fn an_order_that_somebody_else_wrote_meanwhile_loses_nothing_of_either() {
+    let (db, stream) = (TestDb::new(), checkout(1));
+    let receiver = Receiver::start(&db);
+    assert_eq!(deliver(&receiver, &stream, 0..3).await, ["accepted"; 3]);
+    let before = orders(&db);
+    meanwhile(&db, "UPDATE orders SET version = version + 10".to_owned());
+    assert_eq!(deliver(&receiver, &stream, 3..4).await, ["accepted"]);
+    fail::remove("intake.before_commit");
+    receiver.settle().await;
+    let version = |row: &Option<String>| row.as_ref().unwrap().rsplit(' ').next().unwrap().parse::<i64>().unwrap();
+    assert_eq!(orders(&db).len(), 1);
+    assert_eq!(version(&orders(&db)[0]), version(&before[0]) + 11, "it was written once, over what the other had written");
+    assert!(orders(&db)[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)));
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE state = 'processed'"), 4);
+    assert_eq!(receiver.mails().len(), 1);
+}
+
+#[actix_rt::test]
+async fn an_event_that_somebody_else_stored_meanwhile_is_a_duplicate() {
+    let (db, stream) = (TestDb::new(), checkout(2));
+    let receiver = Receiver::start(&db);
+    assert_eq!(deliver(&receiver, &stream, 0..3).await, ["accepted"; 3]);
+    let before = orders(&db);
+    let twin = "INSERT INTO events (source, account, event_id, livemode, type, body_crc32, state, reason, received_at) \
+                VALUES ('stripe', '', '{}', false, 'x', 0, 'ignored', 'stored by another', now())";
+    meanwhile(&db, twin.replace("{}", &stream.events[3].id));
+    assert_eq!(deliver(&receiver, &stream, 3..4).await, ["duplicate"]);
+    fail::remove("intake.before_commit");
+    assert_eq!(orders(&db), before, "a duplicate changes nothing");
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events"), 4);
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM payloads"), 3);
+}
+
+#[actix_rt::test]
+async fn a_reference_that_somebody_else_gave_away_meanwhile_is_left_to_the_workers_and_its_order_comes_out_right() {
+    let (db, stream) = (TestDb::new(), checkout(3));
+    let receiver = Receiver::start(&db);
+    // Another instance has just taken the payment intent's first event in: its order has a reference and a row.
+    let taken = "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, facts) \
+                 VALUES ('00000000-0000-0000-0000-000000000001', 'stripe', '', false, '{}', 'pending', 'pending', '{\"shop_by_object\":{}}'); \
+                 INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
+                 VALUES ('{}', 'object', '', false, 'stripe', '00000000-0000-0000-0000-000000000001')";
+    meanwhile(&db, taken.replace("{}", &stream.purchase.payment_intent));
+    assert_eq!(deliver(&receiver, &stream, 0..4).await, ["accepted"; 4]);
+    fail::remove("intake.before_commit");
+    receiver.settle().await;
+    let found = orders(&db);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)), "{found:?}");
+    assert_eq!(receiver.mails().len(), 1);
+}
+
+#[actix_rt::test]
+async fn an_order_that_somebody_holds_keeps_no_other_from_being_written() {
+    let (db, held, free) = (TestDb::new(), checkout(4), checkout(5));
+    let receiver = Receiver::start(&db);
+    assert_eq!(deliver(&receiver, &held, 0..3).await, ["accepted"; 3]);
+    let mut other = db.conn();
+    other.batch_execute("BEGIN; SELECT id FROM orders FOR UPDATE").unwrap();
+    let (one, rest) = tokio::join!(deliver(&receiver, &held, 3..4), deliver(&receiver, &free, 0..4));
+    assert_eq!((one, rest), (vec!["accepted".to_owned()], vec!["accepted".to_owned(); 4]));
+    let paid = format!("{} paid", free.purchase.reference);
+    assert!(orders(&db).iter().flatten().any(|order| order.starts_with(&paid)), "{:?}", orders(&db));
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM pending"), 1, "the held order's event waits for a worker");
+    other.batch_execute("COMMIT").unwrap();
+    db.conn().batch_execute("UPDATE pending SET next_at = now()").unwrap();
+    receiver.settle().await;
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders WHERE status = 'paid'"), 2);
+}
