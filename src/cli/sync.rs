@@ -6,7 +6,7 @@ use crate::db;
 use crate::intake::{Budget, Intake, Rules};
 use crate::metrics::Metrics;
 use crate::stripe_api::events::KEPT;
-use crate::sync::{Range, Sync, Tally, named};
+use crate::sync::{Fetcher, Range, Tally, named};
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -66,12 +66,12 @@ fn range(args: &Args, now: DateTime<Utc>) -> anyhow::Result<Range> {
 async fn all(config: &Config, rules: Arc<Rules>, intake: Intake, range: Range) -> anyhow::Result<()> {
     let pool = db::pool(config.database_url.expose(), POOL);
     let way_in = (intake, Budget::new(IN_FLIGHT));
-    let sync = Sync::new(config, pool, rules, way_in, Metrics::default())?;
-    let sync = sync.with_context(|| super::no_key("Events: Read"))?;
-    for account in sync.accounts() {
-        let whose = named(account, sync.livemode());
+    let fetcher = Fetcher::new(config, pool, rules, way_in, Metrics::default())?;
+    let fetcher = fetcher.with_context(|| super::no_key("Events: Read"))?;
+    for account in fetcher.accounts() {
+        let whose = named(account, fetcher.livemode());
         let bar = bar(&whose, range);
-        let done = sync.backfill(account, &range, |progress| {
+        let done = fetcher.backfill(account, &range, |progress| {
             bar.set_position(u64::try_from(progress.reached - range.since).unwrap_or(0));
             bar.set_message(format!("{} listed, {} missed", progress.tally.listed, progress.tally.missed));
         });

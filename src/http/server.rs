@@ -7,7 +7,7 @@ use crate::db;
 use crate::intake::{Budget, Intake, Rules, Writer};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::sync::{self, Sync};
+use crate::sync::{self, Fetcher};
 use crate::worker::{self, Heartbeat};
 use actix_http::HttpService;
 use actix_rt::net::TcpStream;
@@ -37,7 +37,7 @@ pub struct Server {
     outbox: Arc<Outbox>,
     wake: Arc<Notify>,
     workers: bool,
-    sync: Option<Sync>,
+    sync: Option<Fetcher>,
 }
 
 /// Stops a running receiver from anywhere.
@@ -131,9 +131,9 @@ impl Server {
 }
 
 /// Whoever asks Stripe, where there is a key.
-fn asking(state: &State) -> anyhow::Result<Option<Sync>> {
+fn asking(state: &State) -> anyhow::Result<Option<Fetcher>> {
     let way_in = (state.intake.clone(), state.budget.clone());
-    Sync::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in, state.metrics.clone())
+    Fetcher::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in, state.metrics.clone())
 }
 
 /// SIGTERM and SIGINT alike let requests in hand finish; actix-web's own handling of SIGINT would cut them off.

@@ -1,6 +1,6 @@
 //! The writer: one batch, one commit, then the answers.
 //!
-//! Whoever has a verified event (`http`, later `sync`) submits it and waits for its answer. *One* thread takes all that
+//! Whoever has an event (`http` a verified one, `sync` one of Stripe's own telling) submits it and waits for its answer. *One* thread takes all that
 //! waits, stores it, brings the orders up to date, queues their messages, commits, and only then answers each. There
 //! is no other way into the inbox.
 //!

@@ -2,7 +2,7 @@
 
 use super::store::{self, Run};
 use super::take_in::Tally;
-use super::{Sync, asked};
+use super::{Fetcher, asked};
 use crate::stripe_api::events::Window;
 use anyhow::Context;
 
@@ -31,7 +31,7 @@ pub struct Progress<'a> {
     pub tally: &'a Tally,
 }
 
-impl Sync {
+impl Fetcher {
     /// Compares `range` of one account with the inbox and takes in what is missing. Where an earlier back-fill was cut
     /// off within the range, it goes on from there. `told` hears of each step, first of where it begins.
     ///

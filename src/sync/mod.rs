@@ -1,7 +1,7 @@
 //! What Stripe is asked for: events that were missed, and objects that thin events only name.
 //!
-//! [`Sync::backfill`] compares a stretch of Stripe's list of events with the inbox and takes in what is missing;
-//! [`Sync::look`] is the gap watch, which does so every few minutes from a stored cursor; [`Sync::fetch_named`] fetches
+//! [`Fetcher::backfill`] compares a stretch of Stripe's list of events with the inbox and takes in what is missing;
+//! [`Fetcher::look`] is the gap watch, which does so every few minutes from a stored cursor; [`Fetcher::fetch_named`] fetches
 //! what thin events name. Each runs once; [`run`] is the loop around the last two.
 //!
 //! Invariants: everything enters through [`Intake::submit`]; no transaction is open and no connection held while Stripe
@@ -22,11 +22,10 @@ pub use take_in::Tally;
 pub use watch::Looked;
 
 use crate::config::{Config, mode_name};
-use crate::db::DbPool;
+use crate::db::{self, DbPool};
 use crate::intake::{Budget, Intake, Rules};
 use crate::metrics::Metrics;
 use crate::stripe_api::StripeApi;
-use anyhow::Context;
 use diesel::pg::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,9 +39,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// Between two looks whether a comparison is due, or nothing came for too long.
 const WATCH: Duration = Duration::from_secs(10);
 
-/// Whoever asks Stripe, and the way into the inbox. Cheap to clone.
+/// Asks Stripe, and takes what it says into the inbox. Cheap to clone.
 #[derive(Clone)]
-pub struct Sync {
+pub struct Fetcher {
     api: StripeApi,
     livemode: bool,
     /// Our own is empty.
@@ -55,7 +54,7 @@ pub struct Sync {
     pace: Arc<Mutex<Interval>>,
 }
 
-impl Sync {
+impl Fetcher {
     /// With the key of the configuration; none where there is none. What it finds goes into `intake`, within `budget`.
     ///
     /// # Errors
@@ -102,9 +101,7 @@ impl Sync {
         &self,
         work: impl FnOnce(&mut PgConnection) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
-        let pool = self.pool.clone();
-        let worked = move || work(&mut *pool.get().context("no database connection")?);
-        tokio::task::spawn_blocking(worked).await.context("a database step panicked")?
+        db::with_connection(&self.pool, work).await
     }
 }
 
@@ -120,10 +117,10 @@ fn asked(account: &str) -> Option<&str> {
 }
 
 /// The gap watch and the fetching of what thin events name, for ever: it may be dropped at any moment.
-pub async fn run(sync: Sync) {
+pub async fn run(fetcher: Fetcher) {
     tokio::join!(
-        repeat("the gap watch", WATCH, || async { sync.look().await.map(|_| 0) }),
-        repeat("fetching what thin events name", POLL, || sync.fetch_named()),
+        repeat("the gap watch", WATCH, || async { fetcher.look().await.map(|_| 0) }),
+        repeat("fetching what thin events name", POLL, || fetcher.fetch_named()),
     );
 }
 

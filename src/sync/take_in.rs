@@ -1,6 +1,6 @@
 //! From a page of Stripe's list to the inbox.
 
-use super::Sync;
+use super::Fetcher;
 use crate::inbox::{self, NewEvent};
 use crate::intake::{Answer, Submission, rules};
 use crate::orders::UNDERSTOOD;
@@ -51,7 +51,7 @@ impl Tally {
     }
 }
 
-impl Sync {
+impl Fetcher {
     /// Compares all events of `window` with the inbox; what is missing is taken in, unless `dry_run`.
     pub(super) async fn compare(&self, window: &Window<'_>, dry_run: bool) -> anyhow::Result<Tally> {
         let (mut tally, mut after) = (Tally::default(), None);

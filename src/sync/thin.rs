@@ -4,7 +4,7 @@
 //! under the thin one's id, so that fetching twice stores once; it is dated by the moment before it was asked for,
 //! because it tells the object's present state, not the one of which the thin event told.
 
-use super::{Sync, asked};
+use super::{Fetcher, asked};
 use crate::inbox::{self, ClaimedEvent, Left, NewEvent, State};
 use crate::intake::{Answer, Submission, rules};
 use crate::source::stripe::{self, Payload};
@@ -61,7 +61,7 @@ impl From<Error> for Undone {
     }
 }
 
-impl Sync {
+impl Fetcher {
     /// Fetches what the oldest thin events name, a few of them; returns how many were claimed.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::backfill::STEP;
 use super::silence::Silence;
 use super::store::{self, Key};
 use super::take_in::Tally;
-use super::{Sync, asked, named};
+use super::{Fetcher, asked, named};
 use crate::inbox::browse::arrivals;
 use crate::metrics::Watched;
 use crate::notices::{About, Kind, Missed};
@@ -44,7 +44,7 @@ pub struct Looked {
     pub silence: Option<Silence>,
 }
 
-impl Sync {
+impl Fetcher {
     /// Compares each account that is due and that nobody else compares; takes in what was missed, and tells.
     ///
     /// # Errors

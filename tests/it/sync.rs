@@ -226,7 +226,7 @@ async fn two_instances_do_not_compare_at_once_and_a_failure_is_tried_again() {
     sql_query("UPDATE gap_watch SET reached = reached - 7200").execute(&mut db.conn()).unwrap();
     due(&db);
     stripe.refuse_next(401, "Invalid API Key");
-    let failed = one.sync.look().await.unwrap_err();
+    let failed = one.fetcher.look().await.unwrap_err();
     assert!(
         format!("{failed:#}").starts_with("our own account (test): Stripe does not accept STRIPE_SECRET_KEY"),
         "{failed:#}"

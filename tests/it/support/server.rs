@@ -96,7 +96,7 @@ impl Receiver {
 
     /// Has its mails say what was bought, as Stripe tells it.
     pub fn asks(&self, asker: &super::sync::Asker) {
-        self.outbox.ask_for_line_items(std::sync::Arc::new(asker.sync.lines()));
+        self.outbox.ask_for_line_items(std::sync::Arc::new(asker.fetcher.lines()));
     }
 
     pub fn address(&self) -> SocketAddr {

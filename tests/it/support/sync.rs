@@ -8,12 +8,12 @@ use ringup::config::Config;
 use ringup::db;
 use ringup::intake::{Budget, Intake, Rules, Writer};
 use ringup::metrics::Metrics;
-use ringup::sync::{Looked, Sync};
+use ringup::sync::{Fetcher, Looked};
 use std::sync::Arc;
 
 /// One process' part that asks.
 pub struct Asker {
-    pub sync: Sync,
+    pub fetcher: Fetcher,
     metrics: Metrics,
     writer: Option<Writer>,
 }
@@ -28,8 +28,8 @@ pub fn asker(db: &TestDb, stripe: &FakeStripe, more: &[(&str, &str)]) -> Asker {
     let (intake, writer) = Intake::new(&db.url(), rules.settings.clone(), || ());
     let metrics = Metrics::default();
     let way_in = (intake, Budget::new(64 << 20));
-    let sync = Sync::new(&config, db::pool(&db.url(), 4), rules, way_in, metrics.clone()).unwrap().unwrap();
-    Asker { sync, metrics, writer: Some(writer) }
+    let fetcher = Fetcher::new(&config, db::pool(&db.url(), 4), rules, way_in, metrics.clone()).unwrap().unwrap();
+    Asker { fetcher, metrics, writer: Some(writer) }
 }
 
 /// Makes the gap watch due.
@@ -39,11 +39,11 @@ pub fn due(db: &TestDb) {
 
 impl Asker {
     pub async fn look(&self) -> Vec<Looked> {
-        self.sync.look().await.unwrap()
+        self.fetcher.look().await.unwrap()
     }
 
     pub async fn fetch_named(&self) -> usize {
-        self.sync.fetch_named().await.unwrap()
+        self.fetcher.fetch_named().await.unwrap()
     }
 
     pub fn metrics(&self) -> String {
