@@ -18,6 +18,7 @@ diesel::table! {
         state -> Text,
         reason -> Nullable<Text>,
         received_at -> Timestamptz,
+        snapshot_event -> Nullable<Text>,
     }
 }
 

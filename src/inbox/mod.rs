@@ -18,11 +18,10 @@
 //! This room knows nothing of orders or messages: it keeps, claims and settles.
 
 pub mod browse;
+pub mod known;
 mod store;
 
-pub use store::{
-    ClaimedEvent, Conflict, Left, NewEvent, claim, conflicts, known, leave_to_fetch, mark_pending, postpone,
-};
+pub use store::{ClaimedEvent, Conflict, Left, NewEvent, claim, conflicts, leave_to_fetch, mark_pending, postpone};
 pub use store::{Reopened, Seen, insert, put, put_back, reopen, seen, settle};
 
 /// Where an event stands.

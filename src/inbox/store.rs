@@ -7,7 +7,7 @@ use diesel::pg::{Pg, PgConnection};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Write;
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ pub struct NewEvent {
     pub created: Option<i64>,
     /// The object that it is about.
     pub object_id: Option<String>,
+    /// Of a thin event: the snapshot event that tells the same, where it names one.
+    pub snapshot_event: Option<String>,
     /// Where it stands once stored.
     pub state: State,
     /// Why, where it is ignored or quarantined.
@@ -70,6 +72,10 @@ pub fn put(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Opt
     let stored = insert_events(conn, events)?;
     let ids: HashMap<_, _> = stored.iter().map(|s| ((&s.source[..], &s.account[..], &s.event_id[..]), s.id)).collect();
     let ids: Vec<_> = events.iter().map(|event| ids.get(&event.key()).copied()).collect();
+    name_snapshots(
+        conn,
+        events.iter().zip(&ids).filter_map(|(event, id)| Some(((*id)?, event.snapshot_event.as_deref()?))),
+    )?;
     insert_payloads(conn, events.iter().zip(&ids).filter_map(|(event, id)| Some(((*id)?, &event.body[..]))))?;
     for left in [Left::ToApply, Left::ToFetch] {
         let is_left = |event: &NewEvent| event.state == State::Pending && event.to_fetch == (left == Left::ToFetch);
@@ -167,6 +173,19 @@ fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<V
     .load(conn)
 }
 
+/// A statement of its own: the others, which are most, don't carry the column.
+fn name_snapshots<'a>(conn: &mut PgConnection, thin: impl Iterator<Item = (i64, &'a str)>) -> QueryResult<()> {
+    let (ids, snapshots): (Vec<i64>, Vec<&str>) = thin.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    prepared("UPDATE events SET snapshot_event = thin.snapshot FROM UNNEST($1, $2) AS thin (id, snapshot) WHERE events.id = thin.id")
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<Text>, _>(snapshots)
+        .execute(conn)
+        .map(drop)
+}
+
 /// Bodies as an array, each copied once: diesel's own arrays copy each value twice.
 #[derive(Debug)]
 struct Bodies<'a>(Vec<&'a [u8]>);
@@ -233,22 +252,6 @@ pub enum Left {
     ToApply,
     /// For the object that it names to be fetched.
     ToFetch,
-}
-
-/// Of these ids of one sender's those that are stored.
-pub fn known(conn: &mut PgConnection, source: &str, account: &str, ids: &[&str]) -> QueryResult<HashSet<String>> {
-    #[derive(QueryableByName)]
-    struct Known {
-        #[diesel(sql_type = Text)]
-        event_id: String,
-    }
-    let known: Vec<Known> =
-        prepared("SELECT event_id FROM events WHERE source = $1 AND account = $2 AND event_id = ANY($3)")
-            .bind::<Text, _>(source)
-            .bind::<Text, _>(account)
-            .bind::<Array<Text>, _>(ids)
-            .load(conn)?;
-    Ok(known.into_iter().map(|known| known.event_id).collect())
 }
 
 /// The same id with another body.

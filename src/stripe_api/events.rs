@@ -1,5 +1,7 @@
 //! Stripe's list of events: what it sent, or meant to send, in the last 30 days.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -35,6 +37,8 @@ pub struct Listed {
     pub id: String,
     /// Such as `payment_intent.succeeded`.
     pub kind: String,
+    /// The object that it is about.
+    pub object: Option<String>,
     /// Unix seconds.
     pub created: Option<i64>,
     /// Its bytes, as Stripe wrote them.
@@ -98,5 +102,6 @@ fn listed(raw: &RawValue) -> Result<Listed, Error> {
     let body = raw.get().as_bytes();
     let event = stripe::parse(body).map_err(|error| Error::Unreadable(format!("an event: {error}")))?;
     let (id, kind) = (event.id.clone().into_owned(), event.kind.clone().into_owned());
-    Ok(Listed { id, kind, created: event.created, body: body.to_vec() })
+    let object = event.object_id().map(Cow::into_owned);
+    Ok(Listed { id, kind, object, created: event.created, body: body.to_vec() })
 }

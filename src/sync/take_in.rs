@@ -1,7 +1,8 @@
 //! From a page of Stripe's list to the inbox.
 
 use super::Fetcher;
-use crate::inbox::{self, NewEvent};
+use crate::inbox::NewEvent;
+use crate::inbox::known::{Told, known};
 use crate::intake::{Answer, Submission, rules};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe;
@@ -99,16 +100,15 @@ impl Fetcher {
     }
 
     async fn known(&self, account: &str, events: &[&Listed]) -> anyhow::Result<HashSet<String>> {
-        if events.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+        let told = |event: &&Listed| Told {
+            id: event.id.clone(),
+            kind: event.kind.clone(),
+            object: event.object.clone(),
+            created: event.created,
+        };
+        let told: Vec<Told> = events.iter().map(told).collect();
         let account = account.to_owned();
-        self.with_db(move |conn| {
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            inbox::known(conn, "stripe", &account, &ids).context("cannot look events up")
-        })
-        .await
+        self.with_db(move |conn| known(conn, &account, &told).context("cannot look events up")).await
     }
 
     fn submission(&self, account: &str, listed: &Listed) -> anyhow::Result<Submission> {

@@ -88,7 +88,7 @@ impl Fetcher {
 
     async fn fetch(&self, claimed: &ClaimedEvent) -> Result<(), Undone> {
         let thin = stripe::parse(&claimed.body).map_err(|error| Undone::Hopeless(error.to_string()))?;
-        let Payload::Thin { related_id: Some(id), related_type: Some(object) } = &thin.payload else {
+        let Payload::Thin { related_id: Some(id), related_type: Some(object), .. } = &thin.payload else {
             return Err(Undone::Hopeless("it names no object".to_owned()));
         };
         self.turn().await;

@@ -23,4 +23,5 @@ mod subscriptions;
 mod support;
 mod sync;
 mod thin;
+mod watch;
 mod words;

@@ -4,6 +4,7 @@ use crate::support::postgres::TestDb;
 use crate::support::server::{Receiver, count, now, texts};
 use crate::support::stripe::{FakeStripe, KEY};
 use crate::support::sync::{Asker, asker};
+use crate::support::thin::{keep, thin};
 use diesel::{RunQueryDsl, sql_query};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -12,34 +13,6 @@ use serde_json::{Value, json};
 
 fn checkout(seed: u64) -> Stream {
     scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now()).unwrap()
-}
-
-/// The thin twin of a snapshot event.
-fn thin(snapshot: &str) -> Value {
-    let event: Value = serde_json::from_str(snapshot).unwrap();
-    let object = &event["data"]["object"];
-    json!({
-        "id": format!("evt_test_65{}", &event["id"].as_str().unwrap()[4..]), "object": "v2.core.event", "livemode": false,
-        "type": format!("v1.{}", event["type"].as_str().unwrap()), "created": "2026-11-24T08:00:00.000Z", "context": null,
-        "reason": null, "changes": null, "snapshot_event": event["id"],
-        "related_object": { "id": object["id"], "type": object["object"], "url": path(object) },
-    })
-}
-
-fn path(object: &Value) -> String {
-    let plural = match object["object"].as_str().unwrap() {
-        "checkout.session" => "checkout/sessions".to_owned(),
-        other => format!("{other}s"),
-    };
-    format!("/v1/{plural}/{}", object["id"].as_str().unwrap())
-}
-
-/// Has Stripe keep the objects of these events as they are last.
-fn keep(stripe: &FakeStripe, account: &str, stream: &Stream) {
-    for event in &stream.events {
-        let event: Value = serde_json::from_str(&event.body).unwrap();
-        stripe.keeps(account, &path(&event["data"]["object"]), &event["data"]["object"]);
-    }
 }
 
 fn receiver(db: &TestDb, stripe: &FakeStripe) -> Receiver {

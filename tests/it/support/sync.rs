@@ -4,12 +4,25 @@ use super::postgres::TestDb;
 use super::server::variables;
 use super::stripe::{FakeStripe, KEY};
 use diesel::{RunQueryDsl, sql_query};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use ringup::config::Config;
 use ringup::db;
+use ringup::dev::scenarios::{self, Stream};
 use ringup::intake::{Budget, Intake, Rules, Writer};
 use ringup::metrics::Metrics;
 use ringup::sync::{Fetcher, Looked};
 use std::sync::Arc;
+
+pub const HOUR: i64 = 3600;
+
+pub fn checkout(seed: u64, at: i64) -> Stream {
+    scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), at).unwrap()
+}
+
+pub fn bodies(stream: &Stream) -> impl Iterator<Item = &str> {
+    stream.events.iter().map(|event| &event.body[..])
+}
 
 /// One process' part that asks.
 pub struct Asker {
