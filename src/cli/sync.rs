@@ -4,7 +4,6 @@ use super::moments::moment_or_ago;
 use crate::config::Config;
 use crate::db;
 use crate::intake::{Budget, Intake, Rules};
-use crate::metrics::Metrics;
 use crate::stripe_api::events::KEPT;
 use crate::sync::{Fetcher, Range, Tally, named};
 use anyhow::{Context, bail};
@@ -47,39 +46,44 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let done = all(&config, rules, intake, range).await;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
         done
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
+/// What is yet to happen is not compared: it would count as done.
 fn range(args: &Args, now: DateTime<Utc>) -> anyhow::Result<Range> {
-    let (since, until) = (args.since.timestamp(), args.until.map_or(now.timestamp(), |until| until.timestamp()));
+    let (since, until) = (args.since.timestamp(), args.until.unwrap_or(now).min(now).timestamp());
     // A minute of slack, so that 30d is not too long by the time that it takes to get here.
     if since < now.timestamp() - KEPT - 60 {
         bail!("Stripe keeps its events for 30 days: --since may not be earlier");
     }
     if since >= until {
-        bail!("--since is not before --until");
+        bail!("--since is not before --until, or before now");
     }
     Ok(Range { since, until, only_failed: args.only_failed, dry_run: args.dry_run })
 }
 
-async fn all(config: &Config, rules: Arc<Rules>, intake: Intake, range: Range) -> anyhow::Result<()> {
+/// One account after the other: what keeps one from being asked need not keep the next.
+async fn all(config: &Config, rules: Arc<Rules>, intake: Intake, range: Range) -> anyhow::Result<ExitCode> {
     let pool = db::pool(config.database_url.expose(), POOL);
-    let way_in = (intake, Budget::new(IN_FLIGHT));
-    let fetcher = Fetcher::new(config, pool, rules, way_in, Metrics::default())?;
+    let fetcher = Fetcher::new(config, pool, rules, (intake, Budget::new(IN_FLIGHT)))?;
     let fetcher = fetcher.with_context(|| super::no_key("Events: Read"))?;
+    let mut code = ExitCode::SUCCESS;
     for account in fetcher.accounts() {
         let whose = named(account, fetcher.livemode());
-        let bar = bar(&whose, range);
-        let done = fetcher.backfill(account, &range, |progress| {
+        let (bar, mut found) = (bar(&whose, range), Tally::default());
+        let done = fetcher.backfill(account, &range, &mut found, |progress| {
             bar.set_position(u64::try_from(progress.reached - range.since).unwrap_or(0));
             bar.set_message(format!("{} listed, {} missed", progress.tally.listed, progress.tally.missed));
         });
-        let tally = done.await.with_context(|| format!("{whose}: cut off; the same command goes on from there"));
+        let done = done.await;
         bar.finish_and_clear();
-        tell(&whose, &tally?, &range);
+        tell(&whose, &found, &range);
+        if let Err(error) = done {
+            eprintln!("ringup: {whose}: cut off; the same command goes on from there: {error:#}");
+            code = ExitCode::FAILURE;
+        }
     }
-    Ok(())
+    Ok(code)
 }
 
 /// Shown on a terminal alone.

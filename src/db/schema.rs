@@ -149,6 +149,9 @@ diesel::table! {
         missed -> BigInt,
         missed_from -> Nullable<BigInt>,
         told_at -> Nullable<Timestamptz>,
+        compared_at -> Nullable<Timestamptz>,
+        missed_ever -> BigInt,
+        failures -> BigInt,
     }
 }
 

@@ -16,6 +16,7 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::AppConfig;
 use anyhow::Context;
+use futures_util::future::OptionFuture;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -117,8 +118,9 @@ impl Server {
         started(running);
         server.await.context("the HTTP server failed")?;
         stopping.abort();
-        if let Some(asking) = asking {
-            asking.await.context("asking Stripe failed")?;
+        // Whatever became of it, what was accepted is written.
+        if let Some(Err(error)) = OptionFuture::from(asking).await {
+            log::error!(error:% = error; "asking Stripe failed");
         }
         let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
@@ -133,7 +135,7 @@ impl Server {
 /// Whoever asks Stripe, where there is a key.
 fn asking(state: &State) -> anyhow::Result<Option<Fetcher>> {
     let way_in = (state.intake.clone(), state.budget.clone());
-    Fetcher::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in, state.metrics.clone())
+    Fetcher::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in)
 }
 
 /// SIGTERM and SIGINT alike let requests in hand finish; actix-web's own handling of SIGINT would cut them off.

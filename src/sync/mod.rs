@@ -13,24 +13,29 @@ mod silence;
 mod store;
 mod take_in;
 mod thin;
+mod troubles;
+mod walk;
 mod watch;
 
 pub use backfill::{Progress, Range};
 pub use lines::Lines;
 pub use silence::Silence;
+pub use store::{Standing, standing};
 pub use take_in::Tally;
 pub use watch::Looked;
 
 use crate::config::{Config, mode_name};
 use crate::db::{self, DbPool};
 use crate::intake::{Budget, Intake, Rules};
-use crate::metrics::Metrics;
 use crate::stripe_api::StripeApi;
+use chrono::Utc;
 use diesel::pg::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use troubles::Troubles;
 
 /// Between two requests of ours; Stripe allows 25 a second for a test key, and the shop has requests of its own.
 const PACE: Duration = Duration::from_millis(100);
@@ -50,7 +55,7 @@ pub struct Fetcher {
     rules: Arc<Rules>,
     intake: Intake,
     budget: Budget,
-    metrics: Metrics,
+    troubles: Troubles,
     pace: Arc<Mutex<Interval>>,
 }
 
@@ -64,7 +69,6 @@ impl Fetcher {
         pool: DbPool,
         rules: Arc<Rules>,
         (intake, budget): (Intake, Budget),
-        metrics: Metrics,
     ) -> anyhow::Result<Option<Self>> {
         let Some(api) = &config.stripe.api else { return Ok(None) };
         let own = std::iter::once(String::new());
@@ -73,7 +77,7 @@ impl Fetcher {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pace = Arc::new(Mutex::new(pace));
         let (api, livemode) = (StripeApi::new(api)?, api.livemode);
-        Ok(Some(Self { api, livemode, accounts, pool, rules, intake, budget, metrics, pace }))
+        Ok(Some(Self { api, livemode, accounts, pool, rules, intake, budget, troubles: Troubles::default(), pace }))
     }
 
     /// The accounts whose events are compared: our own, which is empty, and those of `STRIPE_ACCOUNTS`.
@@ -118,20 +122,32 @@ fn asked(account: &str) -> Option<&str> {
 
 /// The gap watch and the fetching of what thin events name, for ever: it may be dropped at any moment.
 pub async fn run(fetcher: Fetcher) {
-    tokio::join!(
-        repeat("the gap watch", WATCH, || async { fetcher.look().await.map(|_| 0) }),
-        repeat("fetching what thin events name", POLL, || fetcher.fetch_named()),
-    );
+    let watch = || {
+        let fetcher = fetcher.clone();
+        // What failed was told, an account each.
+        async move {
+            fetcher.look(Utc::now()).await;
+            Ok(0)
+        }
+    };
+    let fetch = || {
+        let fetcher = fetcher.clone();
+        async move { fetcher.fetch_named().await }
+    };
+    tokio::join!(repeat("the gap watch", WATCH, watch), repeat("fetching what thin events name", POLL, fetch),);
 }
 
-/// Repeats `work` after each `pause`, at once while it finds something to do.
-async fn repeat<F>(what: &str, pause: Duration, work: impl Fn() -> F)
+/// Repeats `step` after each `pause`, at once while it finds something to do. Each is a task of its own, so that a panic
+/// ends the step and not the loop; dropping this ends it.
+async fn repeat<F>(what: &str, pause: Duration, step: impl Fn() -> F)
 where
-    F: Future<Output = anyhow::Result<usize>>,
+    F: Future<Output = anyhow::Result<usize>> + Send + 'static,
 {
     let mut failing = false;
     loop {
-        match work().await {
+        let mut task = JoinSet::new();
+        task.spawn(step());
+        match task.join_next().await.unwrap_or(Ok(Ok(0))).map_err(Into::into).flatten() {
             Ok(0) => failing = false,
             Ok(_) => {
                 failing = false;
@@ -143,6 +159,33 @@ where
                 log::error!(error = format!("{error:#}"); "{what} fails; it goes on trying");
             }
         }
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::repeat;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    #[tokio::test]
+    async fn a_step_that_panics_is_not_the_last() {
+        let (rounds, (sender, mut begun)) = (AtomicUsize::new(0), unbounded_channel());
+        let step = || {
+            let (round, sender) = (rounds.fetch_add(1, Ordering::SeqCst), sender.clone());
+            async move {
+                sender.send(round).unwrap();
+                assert!(round != 0, "the first");
+                Ok(0)
+            }
+        };
+        tokio::select! {
+            () = repeat("a test", Duration::ZERO, step) => {}
+            () = async { while begun.recv().await != Some(1) {} } => {}
+        }
+        assert!(rounds.load(Ordering::SeqCst) >= 2);
     }
 }

@@ -104,10 +104,10 @@ impl Fetcher {
             api_version: API_VERSION,
             data: Data { object: &found },
         });
-        self.submit(body.map_err(|error| Undone::Hopeless(error.to_string()))?).await
+        self.submit_fetched(body.map_err(|error| Undone::Hopeless(error.to_string()))?).await
     }
 
-    async fn submit(&self, body: Vec<u8>) -> Result<(), Undone> {
+    async fn submit_fetched(&self, body: Vec<u8>) -> Result<(), Undone> {
         let later = |why: &str| Undone::Later(why.to_owned());
         let permit = self.budget.reserve(body.len()).ok_or_else(|| later("no memory for another event"))?;
         let event = stripe::parse(&body).map_err(|error| Undone::Hopeless(error.to_string()))?;

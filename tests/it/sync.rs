@@ -3,9 +3,11 @@
 use crate::support::postgres::TestDb;
 use crate::support::server::{Receiver, SECRET, count, now, texts};
 use crate::support::shell::Shell;
-use crate::support::stripe::FakeStripe;
-use crate::support::sync::{HOUR, bodies, checkout};
+use crate::support::stripe::{Asked, FakeStripe};
+use crate::support::sync::{HOUR, asker, at, bodies, checkout};
+use diesel::{RunQueryDsl, sql_query};
 use ringup::dev::scenarios::Stream;
+use ringup::sync::{Range, Tally};
 use serde_json::{Value, json};
 
 fn shell(stripe: &FakeStripe, db: &TestDb) -> Shell {
@@ -90,18 +92,18 @@ async fn only_what_an_endpoint_did_not_take_is_asked_for() {
 async fn what_was_cut_off_goes_on_where_it_was() {
     let (db, stripe) = (TestDb::new(), FakeStripe::start());
     let receiver = Receiver::start(&db);
-    let (old, new) = (checkout(1, now() - 5 * HOUR), checkout(2, now() - HOUR));
+    let (old, new) = (checkout(1, now() - 5 * HOUR + 60), checkout(2, now() - HOUR));
     stripe.lists("", bodies(&old).chain(bodies(&new)));
     let shell = shell(&stripe, &db);
     let since = chrono::DateTime::from_timestamp(now() - 6 * HOUR, 0).unwrap().to_rfc3339();
-    for _ in 0..3 {
-        stripe.state().script.push_back((200, json!({ "object": "list", "data": [], "has_more": false }).to_string()));
-    }
+    stripe.answer_next();
+    stripe.answer_next();
     stripe.refuse_next(403, "no permission for events");
     let said = shell.run(&["--since", &since]).await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("our own account (test): cut off; the same command goes on from there"), "{}", said.err);
     assert!(said.err.contains("give the restricted key Events: Read"), "{}", said.err);
+    assert!(said.out.contains("4 events listed, 0 known, 4 were missed"), "what was taken in is told: {}", said.out);
     let reached = now() - 3 * HOUR;
     let asked_before = stripe.asked_for_events().len();
     let said = shell.run(&["--since", &since]).await;
@@ -112,9 +114,11 @@ async fn what_was_cut_off_goes_on_where_it_was() {
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM sync_runs"), 0);
 
     // An earlier beginning is not what was cut off.
+    let older = checkout(3, now() - 7 * HOUR + 60);
+    stripe.lists("", bodies(&older));
     let said = shell.run(&["--since", "7h"]).await;
-    assert!(said.out.contains("4 known, 4 were missed"), "{}{}", said.out, said.err);
-    assert_eq!(receiver.order(&old.reference).await["status"], "paid");
+    assert!(said.out.contains("8 known, 4 were missed"), "{}{}", said.out, said.err);
+    assert_eq!(receiver.order(&older.reference).await["status"], "paid");
 }
 
 #[actix_rt::test]
@@ -123,7 +127,7 @@ async fn a_wrong_wish_is_refused_before_anything_is_asked() {
     let shell = shell(&stripe, &db);
     for (args, told) in [
         (&["--since", "31d"][..], "Stripe keeps its events for 30 days: --since may not be earlier"),
-        (&["--since", "1h", "--until", "2h"][..], "--since is not before --until"),
+        (&["--since", "1h", "--until", "2h"][..], "--since is not before --until, or before now"),
     ] {
         let said = shell.run(args).await;
         assert_eq!((said.code, said.err.trim()), (1, &format!("ringup: {told}")[..]));
@@ -159,4 +163,83 @@ async fn each_account_is_asked_for_and_kept_apart() {
     let mut sent: Value = serde_json::from_str(&one.events[0].body).unwrap();
     sent["account"] = json!("acct_a");
     assert_eq!(receiver.deliver(sent.to_string().as_bytes()).await.code(), "duplicate");
+}
+
+fn date(at: i64) -> String {
+    chrono::DateTime::from_timestamp(at, 0).unwrap().to_rfc3339()
+}
+
+#[actix_rt::test]
+async fn each_event_is_met_once_wherever_an_hour_ends() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let (since, body) = (now() - 12 * HOUR, checkout(1, now() - HOUR).events[0].body.clone());
+    // Hours that are empty grow: the third stretch, of four hours, begins after three.
+    let seconds = [-1, 3 * HOUR - 1, 3 * HOUR, 7 * HOUR - 1, 7 * HOUR, 8 * HOUR - 1, 8 * HOUR, 9 * HOUR - 1, 9 * HOUR];
+    let listed: Vec<String> =
+        seconds.iter().map(|second| at(&body, &format!("evt_{}", second + 1), since + second)).collect();
+    stripe.lists("", listed.iter().map(|event| &event[..]));
+    let said = shell(&stripe, &db).run(&["--since", &date(since), "--until", &date(since + 9 * HOUR)]).await;
+    assert!(said.out.contains(": 7 events listed, 0 known, 7 were missed"), "{}{}", said.out, said.err);
+    assert_eq!(stored(&db), 7);
+}
+
+#[actix_rt::test]
+async fn an_account_that_cannot_be_asked_does_not_keep_the_others_from_it() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    stripe.lists("acct_b", bodies(&checkout(1, now() - 60)));
+    for account in ["ours", "of acct_a"] {
+        stripe.refuse_next(403, account);
+    }
+    let said = shell(&stripe, &db).with("STRIPE_ACCOUNTS", "acct_a,acct_b").run(&["--since", "30m"]).await;
+    assert_eq!(said.code, 1, "{}", said.err);
+    for failed in ["our own account (test): cut off", "acct_a (test): cut off"] {
+        assert!(said.err.contains(failed), "{}", said.err);
+    }
+    assert!(said.out.contains("acct_b (test): 4 events listed, 0 known, 4 were missed"), "{}", said.out);
+}
+
+#[actix_rt::test]
+async fn our_own_account_among_the_connected_ones_is_taken_in_once() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    for account in ["", "acct_own"] {
+        stripe.lists(account, bodies(&checkout(1, now() - HOUR)));
+    }
+    let said = shell(&stripe, &db).with("STRIPE_ACCOUNTS", "acct_own").run(&["--since", "2h"]).await;
+    assert!(said.out.contains("acct_own (test): 4 events listed, 4 known, 0 were missed"), "{}{}", said.out, said.err);
+    assert_eq!((stored(&db), count(&mut db.conn(), "SELECT count(*) FROM orders")), (4, 1));
+}
+
+#[actix_rt::test]
+async fn the_future_is_not_compared() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let shell = shell(&stripe, &db);
+    // As a clock that was fast left it.
+    let beyond = format!(
+        "INSERT INTO sync_runs (account, livemode, only_failed, since, reached) VALUES ('', false, false, {}, {})",
+        now() - 2 * HOUR,
+        now() + HOUR
+    );
+    sql_query(beyond).execute(&mut db.conn()).unwrap();
+    stripe.lists("", bodies(&checkout(1, now() - HOUR)));
+    let said = shell.run(&["--since", "90m", "--until", &date(now() + 24 * HOUR)]).await;
+    assert!(said.out.contains("0 known, 4 were missed"), "{}{}", said.out, said.err);
+    let until = |asked: &Asked| asked.param("created[lt]").unwrap().parse::<i64>().unwrap();
+    assert!(stripe.asked_for_events().iter().all(|asked| until(asked) <= now()));
+}
+
+#[actix_rt::test]
+async fn stripe_is_not_asked_more_often_than_ten_times_a_second() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let asker = asker(&db, &stripe, &[]);
+    let range = Range { since: now() - 7 * HOUR, until: now(), only_failed: false, dry_run: true };
+    let (mut ours, mut theirs) = (Tally::default(), Tally::default());
+    let begun = std::time::Instant::now();
+    let (one, other) = tokio::join!(
+        asker.fetcher.backfill("", &range, &mut ours, |_| ()),
+        asker.fetcher.backfill("acct_a", &range, &mut theirs, |_| ())
+    );
+    one.and(other).unwrap();
+    let (asked, took) = (stripe.asked_for_events().len(), begun.elapsed().as_millis());
+    assert_eq!(asked, 6);
+    assert!(took >= 500, "{asked} requests within {took} ms");
 }

@@ -127,6 +127,11 @@ impl Receiver {
         answer(self.client.get(self.url(path)).bearer_auth(API_TOKEN).send().await.unwrap()).await
     }
 
+    /// What a scraper reads.
+    pub async fn metrics(&self) -> String {
+        self.client.get(self.url("/metrics")).send().await.unwrap().text().await.unwrap()
+    }
+
     /// Calls the API with a body.
     pub async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
