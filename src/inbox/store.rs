@@ -50,7 +50,7 @@ impl NewEvent {
         (self.source, &self.account, &self.event_id)
     }
 
-    fn crc(&self) -> i64 {
+    pub(super) fn crc(&self) -> i64 {
         i64::from(crc32fast::hash(&self.body))
     }
 }
@@ -254,35 +254,6 @@ pub enum Left {
     ToFetch,
 }
 
-/// The same id with another body.
-#[derive(Debug, QueryableByName)]
-pub struct Conflict {
-    /// The sender's id.
-    #[diesel(sql_type = Text)]
-    pub event_id: String,
-    /// Connected account; empty is our own.
-    #[diesel(sql_type = Text)]
-    pub account: String,
-}
-
-/// Which of `duplicates` differ from what is stored under their key, at an equal API version.
-pub fn conflicts(conn: &mut PgConnection, duplicates: &[&NewEvent]) -> QueryResult<Vec<Conflict>> {
-    if duplicates.is_empty() {
-        return Ok(Vec::new());
-    }
-    prepared(
-        "SELECT e.event_id, e.account FROM UNNEST($1, $2, $3, $4, $5) AS new (source, account, event_id, api_version, crc) \
-         JOIN events e ON (e.source, e.account, e.event_id) = (new.source, new.account, new.event_id) \
-         WHERE e.body_crc32 <> new.crc AND e.api_version IS NOT DISTINCT FROM new.api_version",
-    )
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| e.source).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.account).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.event_id).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(duplicates.iter().map(|e| e.api_version.as_deref()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(duplicates.iter().map(|e| e.crc()).collect::<Vec<_>>())
-    .load(conn)
-}
-
 /// A pending event in a worker's hands.
 #[derive(Debug, QueryableByName)]
 pub struct ClaimedEvent {
@@ -301,6 +272,9 @@ pub struct ClaimedEvent {
     /// The sender's id.
     #[diesel(sql_type = Text)]
     pub event_id: String,
+    /// When the request that brought it was complete, by our clock.
+    #[diesel(sql_type = Timestamptz)]
+    pub received_at: DateTime<Utc>,
     /// How often it was claimed before.
     #[diesel(sql_type = Integer)]
     pub tries: i32,
@@ -317,18 +291,52 @@ pub fn claim(
     limit: i32,
     lease_seconds: i32,
 ) -> QueryResult<Vec<ClaimedEvent>> {
+    claim_of(conn, left, None, token, limit, lease_seconds)
+}
+
+/// The same of events that are to be fetched, of one mode: a key reaches no other.
+pub fn claim_to_fetch(
+    conn: &mut PgConnection,
+    livemode: bool,
+    token: Uuid,
+    limit: i32,
+    lease_seconds: i32,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    claim_of(conn, Left::ToFetch, Some(livemode), token, limit, lease_seconds)
+}
+
+fn claim_of(
+    conn: &mut PgConnection,
+    left: Left,
+    livemode: Option<bool>,
+    token: Uuid,
+    limit: i32,
+    lease_seconds: i32,
+) -> QueryResult<Vec<ClaimedEvent>> {
     sql_query(
-        "WITH due AS (SELECT event FROM pending WHERE to_fetch = $4 AND next_at <= now() ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
+        "WITH due AS (SELECT event FROM pending WHERE to_fetch = $4 AND next_at <= now() \
+               AND ($5 IS NULL OR EXISTS (SELECT FROM events e WHERE e.id = pending.event AND e.livemode = $5)) ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
          claimed AS (UPDATE pending p SET lease = $2, tries = p.tries + 1, next_at = now() + make_interval(secs => $3) \
                      FROM due WHERE p.event = due.event RETURNING p.event, p.tries - 1 AS tries) \
-         SELECT e.id, e.source, e.account, e.livemode, e.event_id, claimed.tries, payloads.body \
+         SELECT e.id, e.source, e.account, e.livemode, e.event_id, e.received_at, claimed.tries, payloads.body \
          FROM claimed JOIN events e ON e.id = claimed.event JOIN payloads ON payloads.event = e.id ORDER BY e.id",
     )
     .bind::<Integer, _>(limit)
     .bind::<diesel::sql_types::Uuid, _>(token)
     .bind::<Integer, _>(lease_seconds)
     .bind::<Bool, _>(left == Left::ToFetch)
+    .bind::<Nullable<Bool>, _>(livemode)
     .load(conn)
+}
+
+/// Says of the events that are to be fetched, and are not of this mode, why they wait; gives how many there are.
+pub fn explain_other_mode(conn: &mut PgConnection, livemode: bool, why: &str) -> QueryResult<usize> {
+    sql_query(
+        "UPDATE pending p SET last_error = $2 FROM events e WHERE e.id = p.event AND p.to_fetch AND e.livemode <> $1",
+    )
+    .bind::<Bool, _>(livemode)
+    .bind::<Text, _>(why)
+    .execute(conn)
 }
 
 /// Has the object that a claimed event names fetched first, where `token` still holds it.
@@ -410,7 +418,7 @@ pub fn reopen(conn: &mut PgConnection, token: Uuid, id: i64, lease_seconds: i32)
         event: ClaimedEvent,
     }
     let row: Option<Row> = sql_query(
-        "SELECT e.state, e.id, e.source, e.account, e.livemode, e.event_id, 0 AS tries, p.body \
+        "SELECT e.state, e.id, e.source, e.account, e.livemode, e.event_id, e.received_at, 0 AS tries, p.body \
          FROM events e JOIN payloads p ON p.event = e.id WHERE e.id = $1 FOR NO KEY UPDATE OF e",
     )
     .bind::<BigInt, _>(id)

@@ -1,8 +1,10 @@
 //! The SQL of finding what is stored already.
 
 use super::Told;
+use crate::db::prepared;
+use crate::inbox::NewEvent;
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashSet;
 
@@ -38,4 +40,35 @@ pub fn known(conn: &mut PgConnection, account: &str, told: &[Told]) -> QueryResu
     .bind::<Text, _>(account)
     .load(conn)?;
     Ok(known.into_iter().map(|known| known.id).collect())
+}
+
+/// The bytes that are stored under a duplicate's key.
+#[derive(QueryableByName)]
+pub struct Stored {
+    /// Which of the duplicates.
+    #[diesel(sql_type = BigInt)]
+    pub position: i64,
+    /// As they came.
+    #[diesel(sql_type = Binary)]
+    pub body: Vec<u8>,
+}
+
+/// What is stored under the keys of those `duplicates` that have other bytes, at an equal API version.
+pub fn differing(conn: &mut PgConnection, duplicates: &[&NewEvent]) -> QueryResult<Vec<Stored>> {
+    if duplicates.is_empty() {
+        return Ok(Vec::new());
+    }
+    prepared(
+        "SELECT new.n - 1 AS position, p.body \
+         FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS new (source, account, event_id, api_version, crc, n) \
+         JOIN events e ON (e.source, e.account, e.event_id) = (new.source, new.account, new.event_id) \
+         JOIN payloads p ON p.event = e.id \
+         WHERE e.body_crc32 <> new.crc AND e.api_version IS NOT DISTINCT FROM new.api_version ORDER BY new.n",
+    )
+    .bind::<Array<Text>, _>(duplicates.iter().map(|e| e.source).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.account).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.event_id).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(duplicates.iter().map(|e| e.api_version.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(duplicates.iter().map(|e| e.crc()).collect::<Vec<_>>())
+    .load(conn)
 }
