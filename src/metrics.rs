@@ -35,6 +35,13 @@ pub struct InState {
     pub state: &'static str,
 }
 
+/// Label of an event that is pending.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WaitsFor {
+    /// `order`: to be applied; `object`: what it names is to be fetched first
+    pub waits_for: &'static str,
+}
+
 /// Label of a signing secret: its place in the configuration, never its value.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct SecretUsed {
@@ -81,6 +88,8 @@ pub struct Metrics {
     pub deliveries: Family<Delivery, Counter>,
     /// Messages that wait or were given up, as the database has them.
     pub messages: Family<InState, Gauge>,
+    /// Events that were acknowledged and not applied yet, as the database has them.
+    pub events_pending: Family<WaitsFor, Gauge>,
     /// Events that did not reach us and were fetched by the gap watch, as the database has it.
     pub events_missed: Family<Watched, Counter>,
     /// When the gap watch last came to its end, in unix seconds, as the database has it.
@@ -132,6 +141,12 @@ impl Default for Metrics {
             "Messages that wait for their time (queued), for a person (held), or were given up (dead)",
             messages.clone(),
         );
+        let events_pending = Family::default();
+        registry.register(
+            "events_pending",
+            "Events that wait for their order to be written (order), or for the object that they name to be fetched (object)",
+            events_pending.clone(),
+        );
         let events_missed = Family::default();
         registry.register("events_missed", "Events that did not reach us and were fetched", events_missed.clone());
         let watch_compared = Family::default();
@@ -154,6 +169,7 @@ impl Default for Metrics {
             bytes_in_flight,
             deliveries,
             messages,
+            events_pending,
             events_missed,
             watch_compared,
             watch_failures,

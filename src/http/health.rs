@@ -3,7 +3,8 @@
 use super::State;
 use crate::config::mode_name;
 use crate::db;
-use crate::metrics::{InState, SecretHeld, Watched};
+use crate::inbox::browse::pending;
+use crate::metrics::{InState, SecretHeld, WaitsFor, Watched};
 use crate::outbox::history::waiting;
 use crate::source::signature::fingerprint;
 use crate::sync::standing;
@@ -50,11 +51,16 @@ async fn count(state: &State) {
     let pool = state.pool.clone();
     let count = web::block(move || {
         let mut conn = pool.get().ok()?;
-        Some((waiting(&mut conn).ok()?, standing(&mut conn).ok()?))
+        Some((waiting(&mut conn).ok()?, pending(&mut conn).ok()?, standing(&mut conn).ok()?))
     });
-    let Ok(Ok(Some((messages, watched)))) = tokio::time::timeout(Duration::from_secs(2), count).await else { return };
+    let Ok(Ok(Some((messages, events, watched)))) = tokio::time::timeout(Duration::from_secs(2), count).await else {
+        return;
+    };
     for (state_of, number) in [("queued", messages.queued), ("held", messages.held), ("dead", messages.dead)] {
         state.metrics.messages.get_or_create(&InState { state: state_of }).set(number);
+    }
+    for (waits_for, number) in [("order", events.to_apply), ("object", events.to_fetch)] {
+        state.metrics.events_pending.get_or_create(&WaitsFor { waits_for }).set(number);
     }
     for of in watched {
         let label = Watched { account: of.account, mode: mode_name(of.livemode) };

@@ -122,6 +122,9 @@ fn asked(account: &str) -> Option<&str> {
 
 /// The gap watch and the fetching of what thin events name, for ever: it may be dropped at any moment.
 pub async fn run(fetcher: Fetcher) {
+    if let Err(error) = fetcher.explain_other_mode().await {
+        log::warn!(error = format!("{error:#}"); "cannot say why events wait");
+    }
     let watch = || {
         let fetcher = fetcher.clone();
         // What failed was told, an account each.

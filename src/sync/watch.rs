@@ -55,7 +55,7 @@ impl Fetcher {
         for account in &self.accounts {
             let key = Key { account: account.clone(), livemode: self.livemode };
             if let Some(one) = self.look_at(&key, now).await {
-                self.log(&key, &one);
+                self.log_look(&key, &one);
                 looked.push(one);
             }
         }
@@ -164,7 +164,7 @@ impl Fetcher {
         .await
     }
 
-    fn log(&self, key: &Key, looked: &Looked) {
+    fn log_look(&self, key: &Key, looked: &Looked) {
         let (account, whose, tally) = (&key.account[..], named(&key.account, key.livemode), &looked.tally);
         if tally.missed > 0 {
             let kinds: Vec<String> = tally.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -3,7 +3,7 @@
 use crate::support::postgres::TestDb;
 use crate::support::server::{Receiver, count, now, texts};
 use crate::support::stripe::{FakeStripe, KEY};
-use crate::support::sync::{Asker, asker};
+use crate::support::sync::{Asker, HOUR, asker};
 use crate::support::thin::{keep, thin};
 use diesel::{RunQueryDsl, sql_query};
 use rand::SeedableRng;
@@ -11,8 +11,9 @@ use rand::rngs::StdRng;
 use ringup::dev::scenarios::{self, Stream};
 use serde_json::{Value, json};
 
+/// It happened an hour ago by our clock: an hour's delay, or our clock is an hour fast.
 fn checkout(seed: u64) -> Stream {
-    scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now()).unwrap()
+    scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now() - HOUR).unwrap()
 }
 
 fn receiver(db: &TestDb, stripe: &FakeStripe) -> Receiver {
@@ -68,7 +69,7 @@ async fn a_checkout_told_by_thin_events_alone_is_a_paid_order_and_one_mail() {
         "SELECT convert_from(body, 'UTF8') AS text FROM payloads JOIN events ON events.id = payloads.event WHERE source = 'stripe_api' AND type = 'payment_intent.succeeded'",
     );
     let fetched: Value = serde_json::from_str(fetched[0].as_ref().unwrap()).unwrap();
-    assert!((now() - fetched["created"].as_i64().unwrap()).abs() < 60, "dated when it was fetched");
+    assert!((now() - HOUR - fetched["created"].as_i64().unwrap()).abs() < 60, "dated by Stripe's clock");
     assert_eq!(fetched["data"]["object"]["status"], "succeeded");
     let steps = receiver.api(&format!("/api/orders/{}/timeline", stream.reference)).await;
     let told = steps.json["events"].as_array().unwrap().iter();
@@ -140,6 +141,8 @@ async fn what_is_gone_is_quarantined_and_what_is_refused_is_tried_again() {
     assert_eq!(asker.fetch_named().await, 1);
     let waits = texts(&mut db.conn(), "SELECT last_error AS text FROM pending WHERE lease IS NULL AND next_at > now()");
     assert!(waits[0].as_ref().unwrap().contains("lacks a permission: give the restricted key"), "{waits:?}");
+    let metrics = receiver.metrics().await;
+    assert!(metrics.contains("ringup_events_pending{waits_for=\"object\"} 1\n"), "{metrics}");
     assert_eq!(asker.fetch_named().await, 0, "not at once");
     sql_query("UPDATE pending SET next_at = now()").execute(&mut db.conn()).unwrap();
     fetch_all(&asker).await;
@@ -199,5 +202,21 @@ async fn what_orders_are_not_made_from_is_not_fetched() {
         let answer = receiver.deliver(thin.to_string().as_bytes()).await;
         assert_eq!(answer.json, json!({ "status": "ignored", "reason": "thin_event" }), "{kind}");
     }
+    assert!(stripe.state().asked.is_empty());
+}
+
+#[actix_rt::test]
+async fn what_the_key_does_not_reach_waits_and_says_why() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let before = [("STRIPE_SECRET_KEY", "sk_live_before"), ("STRIPE_API_BASE", &stripe.base()[..])];
+    let (receiver, asker) = (Receiver::start_with(&db.url(), &before), asker(&db, &stripe, &[]));
+    let mut live = thin(&checkout(7).events[0].body);
+    live["livemode"] = json!(true);
+    assert_eq!(receiver.deliver(live.to_string().as_bytes()).await.code(), "accepted");
+    assert_eq!(asker.fetch_named().await, 0);
+    asker.fetcher.explain_other_mode().await.unwrap();
+    assert_eq!(states(&db, "stripe"), [Some("pending".to_owned())]);
+    let waits = texts(&mut db.conn(), "SELECT last_error AS text FROM pending");
+    assert_eq!(waits, [Some("it is a live event, and STRIPE_SECRET_KEY is a test key".to_owned())]);
     assert!(stripe.state().asked.is_empty());
 }
