@@ -24,7 +24,7 @@ pub struct Args {
     /// Events that happened since: 90s, 30m, 2h, 3d, or a date such as 2026-11-24T08:00:00Z; at most 30 days.
     #[arg(long, default_value = "3d", value_parser = moment_or_ago)]
     since: DateTime<Utc>,
-    /// Events that happened before, in the same words; without it, until now.
+    /// Events that happened before, in the same words; at the latest, and without it, now.
     #[arg(long, value_parser = moment_or_ago)]
     until: Option<DateTime<Utc>>,
     /// Only events that at least one endpoint did not take.

@@ -113,11 +113,12 @@ impl Server {
         let stopping = CancellationToken::new();
         let asking = self.sync.map(|sync| actix_rt::spawn(stopping.clone().run_until_cancelled_owned(sync::run(sync))));
         let server = listen(self.listener, self.state, stopping.clone())?;
-        let running = Running { address, server: server.handle(), stopping };
-        let stopping = actix_rt::spawn(stop_on_signal(running.clone()));
+        let running = Running { address, server: server.handle(), stopping: stopping.clone() };
+        let signals = actix_rt::spawn(stop_on_signal(running.clone()));
         started(running);
-        server.await.context("the HTTP server failed")?;
-        stopping.abort();
+        let outcome = server.await.context("the HTTP server failed");
+        signals.abort();
+        stopping.cancel();
         // Whatever became of it, what was accepted is written.
         if let Some(Err(error)) = OptionFuture::from(asking).await {
             log::error!(error:% = error; "asking Stripe failed");
@@ -128,7 +129,7 @@ impl Server {
         if let Some(work) = work {
             work.await.context("a worker failed")?;
         }
-        Ok(())
+        outcome
     }
 }
 

@@ -127,8 +127,8 @@ pub async fn run(fetcher: Fetcher) {
     }
     let watch = || {
         let fetcher = fetcher.clone();
-        // What failed was told, an account each.
         async move {
+            // What fails is told there, an account each.
             fetcher.look(Utc::now()).await;
             Ok(0)
         }
@@ -137,7 +137,7 @@ pub async fn run(fetcher: Fetcher) {
         let fetcher = fetcher.clone();
         async move { fetcher.fetch_named().await }
     };
-    tokio::join!(repeat("the gap watch", WATCH, watch), repeat("fetching what thin events name", POLL, fetch),);
+    tokio::join!(repeat("the gap watch", WATCH, watch), repeat("fetching what thin events name", POLL, fetch));
 }
 
 /// Repeats `step` after each `pause`, at once while it finds something to do. Each is a task of its own, so that a panic

@@ -12,6 +12,7 @@ mod faults;
 mod github;
 mod history;
 mod house;
+mod known;
 mod law;
 mod lines;
 mod mails;

@@ -4,7 +4,6 @@ use crate::support::postgres::TestDb;
 use crate::support::server::{Receiver, count, now, texts};
 use crate::support::stripe::{FakeStripe, KEY};
 use crate::support::sync::{HOUR, asker, at, bodies, checkout, due, watched_until};
-use crate::support::thin::thin;
 use chrono::{DateTime, Utc};
 use diesel::{RunQueryDsl, sql_query};
 use ringup::dev::scenarios::Stream;
@@ -298,33 +297,4 @@ async fn a_running_receiver_watches_by_itself_and_stops_at_once() {
     let stopping = std::time::Instant::now();
     drop(receiver);
     assert!(stopping.elapsed().as_secs() < 5, "it waited for the watch");
-}
-
-/// Thin events as an endpoint gets them that gets no others; they need not name their snapshots.
-async fn told_by_thin_events(named: bool) {
-    let (db, stripe) = (TestDb::new(), FakeStripe::start());
-    let receiver = Receiver::start_with(&db.url(), &[("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &stripe.base())]);
-    let asker = asker(&db, &stripe, &[]);
-    asker.look().await;
-    watched_until(&db, now() - 2 * HOUR);
-    let (whole, cut) = (checkout(1, now() - HOUR), checkout(2, now() - HOUR));
-    stripe.lists("", bodies(&whole).chain(bodies(&cut)));
-    for event in whole.events.iter().chain(&cut.events[..3]) {
-        let mut thin = thin(&event.body);
-        if !named {
-            thin.as_object_mut().unwrap().remove("snapshot_event");
-        }
-        assert_eq!(receiver.deliver(thin.to_string().as_bytes()).await.code(), "accepted");
-    }
-    due(&db);
-    let tally = asker.look().await.remove(0).tally;
-    assert_eq!((tally.listed, tally.known, tally.missed), (8, 7, 1));
-    let missed: Value = serde_json::from_str(&cut.events[3].body).unwrap();
-    assert_eq!(tally.kinds.into_keys().collect::<Vec<_>>(), [missed["type"].as_str().unwrap()]);
-}
-
-#[actix_rt::test]
-async fn what_a_thin_event_told_was_not_missed() {
-    told_by_thin_events(true).await;
-    told_by_thin_events(false).await;
 }
