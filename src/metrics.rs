@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Labels of a webhook's answer.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -34,6 +35,13 @@ pub struct InState {
     pub state: &'static str,
 }
 
+/// Label of an event that is pending.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WaitsFor {
+    /// `order`: to be applied; `object`: what it names is to be fetched first
+    pub waits_for: &'static str,
+}
+
 /// Label of a signing secret: its place in the configuration, never its value.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct SecretUsed {
@@ -55,6 +63,8 @@ pub struct SecretHeld {
 pub struct Watched {
     /// Connected account; empty is our own.
     pub account: String,
+    /// `live` or `test`
+    pub mode: &'static str,
 }
 
 /// All of them. Cheap to clone.
@@ -78,12 +88,14 @@ pub struct Metrics {
     pub deliveries: Family<Delivery, Counter>,
     /// Messages that wait or were given up, as the database has them.
     pub messages: Family<InState, Gauge>,
-    /// Events that did not reach us and were fetched by the gap watch.
-    pub events_missed: Counter,
-    /// Up to when Stripe's list was compared with the inbox, in unix seconds.
-    pub watch_reached: Family<Watched, Gauge>,
-    /// Comparisons that failed.
-    pub watch_failures: Counter,
+    /// Events that were acknowledged and not applied yet, as the database has them.
+    pub events_pending: Family<WaitsFor, Gauge>,
+    /// Events that did not reach us and were fetched by the gap watch, as the database has it.
+    pub events_missed: Family<Watched, Counter>,
+    /// When the gap watch last came to its end, in unix seconds, as the database has it.
+    pub watch_compared: Family<Watched, Gauge>,
+    /// Comparisons that failed, as the database has it.
+    pub watch_failures: Family<Watched, Counter>,
     /// Writers that were left behind stuck in the database.
     pub writers_abandoned: Gauge,
     registry: Arc<Registry>,
@@ -129,15 +141,21 @@ impl Default for Metrics {
             "Messages that wait for their time (queued), for a person (held), or were given up (dead)",
             messages.clone(),
         );
-        let events_missed = Counter::default();
-        registry.register("events_missed", "Events that did not reach us and were fetched", events_missed.clone());
-        let watch_reached = Family::default();
+        let events_pending = Family::default();
         registry.register(
-            "gap_watch_reached_seconds",
-            "Up to when Stripe's list of events was compared with the inbox, in unix seconds",
-            watch_reached.clone(),
+            "events_pending",
+            "Events that wait for their order to be written (order), or for the object that they name to be fetched (object)",
+            events_pending.clone(),
         );
-        let watch_failures = Counter::default();
+        let events_missed = Family::default();
+        registry.register("events_missed", "Events that did not reach us and were fetched", events_missed.clone());
+        let watch_compared = Family::default();
+        registry.register(
+            "gap_watch_compared_seconds",
+            "When Stripe's list of events was last compared with the inbox to its end, in unix seconds",
+            watch_compared.clone(),
+        );
+        let watch_failures = Family::default();
         registry.register("gap_watch_failures", "Comparisons with Stripe's list that failed", watch_failures.clone());
         let writers_abandoned = Gauge::default();
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
@@ -151,8 +169,9 @@ impl Default for Metrics {
             bytes_in_flight,
             deliveries,
             messages,
+            events_pending,
             events_missed,
-            watch_reached,
+            watch_compared,
             watch_failures,
             writers_abandoned,
             registry: Arc::new(registry),
@@ -161,6 +180,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Takes over what the database has of the gap watch, which may run in another process.
+    pub fn watch(&self, of: &Watched, compared: Option<i64>, missed: i64, failures: i64) {
+        let total = |family: &Family<Watched, Counter>, number: i64| {
+            family.get_or_create(of).inner().store(u64::try_from(number).unwrap_or(0), Ordering::Relaxed);
+        };
+        total(&self.events_missed, missed);
+        total(&self.watch_failures, failures);
+        if let Some(at) = compared {
+            self.watch_compared.get_or_create(of).set(at);
+        }
+    }
+
     /// The text that a scraper reads.
     pub fn render(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();

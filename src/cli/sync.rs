@@ -4,9 +4,8 @@ use super::moments::moment_or_ago;
 use crate::config::Config;
 use crate::db;
 use crate::intake::{Budget, Intake, Rules};
-use crate::metrics::Metrics;
 use crate::stripe_api::events::KEPT;
-use crate::sync::{Range, Sync, Tally, named};
+use crate::sync::{Fetcher, Range, Tally, named};
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,7 +24,7 @@ pub struct Args {
     /// Events that happened since: 90s, 30m, 2h, 3d, or a date such as 2026-11-24T08:00:00Z; at most 30 days.
     #[arg(long, default_value = "3d", value_parser = moment_or_ago)]
     since: DateTime<Utc>,
-    /// Events that happened before, in the same words; without it, until now.
+    /// Events that happened before, in the same words; at the latest, and without it, now.
     #[arg(long, value_parser = moment_or_ago)]
     until: Option<DateTime<Utc>>,
     /// Only events that at least one endpoint did not take.
@@ -47,39 +46,44 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let done = all(&config, rules, intake, range).await;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
         done
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
+/// What is yet to happen is not compared: it would count as done.
 fn range(args: &Args, now: DateTime<Utc>) -> anyhow::Result<Range> {
-    let (since, until) = (args.since.timestamp(), args.until.map_or(now.timestamp(), |until| until.timestamp()));
+    let (since, until) = (args.since.timestamp(), args.until.unwrap_or(now).min(now).timestamp());
     // A minute of slack, so that 30d is not too long by the time that it takes to get here.
     if since < now.timestamp() - KEPT - 60 {
         bail!("Stripe keeps its events for 30 days: --since may not be earlier");
     }
     if since >= until {
-        bail!("--since is not before --until");
+        bail!("--since is not before --until, or before now");
     }
     Ok(Range { since, until, only_failed: args.only_failed, dry_run: args.dry_run })
 }
 
-async fn all(config: &Config, rules: Arc<Rules>, intake: Intake, range: Range) -> anyhow::Result<()> {
+/// One account after the other: what keeps one from being asked need not keep the next.
+async fn all(config: &Config, rules: Arc<Rules>, intake: Intake, range: Range) -> anyhow::Result<ExitCode> {
     let pool = db::pool(config.database_url.expose(), POOL);
-    let way_in = (intake, Budget::new(IN_FLIGHT));
-    let sync = Sync::new(config, pool, rules, way_in, Metrics::default())?;
-    let sync = sync.with_context(|| super::no_key("Events: Read"))?;
-    for account in sync.accounts() {
-        let whose = named(account, sync.livemode());
-        let bar = bar(&whose, range);
-        let done = sync.backfill(account, &range, |progress| {
+    let fetcher = Fetcher::new(config, pool, rules, (intake, Budget::new(IN_FLIGHT)))?;
+    let fetcher = fetcher.with_context(|| super::no_key("Events: Read"))?;
+    let mut code = ExitCode::SUCCESS;
+    for account in fetcher.accounts() {
+        let whose = named(account, fetcher.livemode());
+        let (bar, mut found) = (bar(&whose, range), Tally::default());
+        let done = fetcher.backfill(account, &range, &mut found, |progress| {
             bar.set_position(u64::try_from(progress.reached - range.since).unwrap_or(0));
             bar.set_message(format!("{} listed, {} missed", progress.tally.listed, progress.tally.missed));
         });
-        let tally = done.await.with_context(|| format!("{whose}: cut off; the same command goes on from there"));
+        let done = done.await;
         bar.finish_and_clear();
-        tell(&whose, &tally?, &range);
+        tell(&whose, &found, &range);
+        if let Err(error) = done {
+            eprintln!("ringup: {whose}: cut off; the same command goes on from there: {error:#}");
+            code = ExitCode::FAILURE;
+        }
     }
-    Ok(())
+    Ok(code)
 }
 
 /// Shown on a terminal alone.

@@ -1,9 +1,8 @@
 //! `ringup worker`
 
 use crate::intake::{Budget, Intake, Rules};
-use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::sync::{self, Sync};
+use crate::sync::{self, Fetcher};
 use crate::worker::Heartbeat;
 use crate::{db, worker};
 use anyhow::Context;
@@ -28,7 +27,7 @@ pub fn run() -> anyhow::Result<()> {
         let (stop, stopped) = watch::channel(false);
         let (intake, writer) = Intake::new(url, rules.settings.clone(), || ());
         let way_in = (intake, Budget::new(IN_FLIGHT));
-        let sync = Sync::new(&config, pool.clone(), Arc::clone(&rules), way_in, Metrics::default())?;
+        let sync = Fetcher::new(&config, pool.clone(), Arc::clone(&rules), way_in)?;
         if let Some(sync) = &sync {
             outbox.ask_for_line_items(Arc::new(sync.lines()));
         }

@@ -95,6 +95,20 @@ pub fn pool(url: &str, size: u32) -> DbPool {
         .build_unchecked(ConnectionManager::new(with_timeouts(url)))
 }
 
+/// Runs `work` with a connection of the pool, on a thread that may wait.
+pub async fn with_connection<T, E>(
+    pool: &DbPool,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+) -> anyhow::Result<T>
+where
+    T: Send + 'static,
+    E: Into<anyhow::Error>,
+{
+    let pool = pool.clone();
+    let worked = move || work(&mut *pool.get().context("no database connection")?).map_err(Into::into);
+    tokio::task::spawn_blocking(worked).await.context("a database step panicked")?
+}
+
 /// Applies what is pending; returns the names of what was applied. Safe from several processes at once: one works,
 /// the others wait and then find nothing to do.
 pub fn migrate(url: &str) -> anyhow::Result<Vec<String>> {

@@ -18,6 +18,7 @@ diesel::table! {
         state -> Text,
         reason -> Nullable<Text>,
         received_at -> Timestamptz,
+        snapshot_event -> Nullable<Text>,
     }
 }
 
@@ -148,6 +149,9 @@ diesel::table! {
         missed -> BigInt,
         missed_from -> Nullable<BigInt>,
         told_at -> Nullable<Timestamptz>,
+        compared_at -> Nullable<Timestamptz>,
+        missed_ever -> BigInt,
+        failures -> BigInt,
     }
 }
 

@@ -80,6 +80,7 @@ fn stored(told: &GitHubEvent, body: Vec<u8>) -> NewEvent {
         api_version: None,
         created: None,
         object_id: told.repository.clone().filter(|name| name.len() <= 255 && !name.contains(char::is_control)),
+        snapshot_event: None,
         state: if is_ping { inbox::State::Ignored } else { inbox::State::Processed },
         reason: is_ping.then(|| "ping".to_owned()),
         received_at: Utc::now(),

@@ -1,10 +1,13 @@
 //! Is it alive, can it work, what has it done.
 
 use super::State;
+use crate::config::mode_name;
 use crate::db;
-use crate::metrics::{InState, SecretHeld};
+use crate::inbox::browse::pending;
+use crate::metrics::{InState, SecretHeld, WaitsFor, Watched};
 use crate::outbox::history::waiting;
 use crate::source::signature::fingerprint;
+use crate::sync::standing;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
@@ -43,14 +46,25 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     }
 }
 
-/// Without an answer of the database's in time the last numbers stand.
-async fn count_messages(state: &State) {
+/// What the database counts. Without an answer of its in time the last numbers stand.
+async fn count(state: &State) {
     let pool = state.pool.clone();
-    let count = web::block(move || waiting(&mut *pool.get().ok()?).ok());
-    if let Ok(Ok(Some(count))) = tokio::time::timeout(Duration::from_secs(2), count).await {
-        for (state_of, number) in [("queued", count.queued), ("held", count.held), ("dead", count.dead)] {
-            state.metrics.messages.get_or_create(&InState { state: state_of }).set(number);
-        }
+    let count = web::block(move || {
+        let mut conn = pool.get().ok()?;
+        Some((waiting(&mut conn).ok()?, pending(&mut conn).ok()?, standing(&mut conn).ok()?))
+    });
+    let Ok(Ok(Some((messages, events, watched)))) = tokio::time::timeout(Duration::from_secs(2), count).await else {
+        return;
+    };
+    for (state_of, number) in [("queued", messages.queued), ("held", messages.held), ("dead", messages.dead)] {
+        state.metrics.messages.get_or_create(&InState { state: state_of }).set(number);
+    }
+    for (waits_for, number) in [("order", events.to_apply), ("object", events.to_fetch)] {
+        state.metrics.events_pending.get_or_create(&WaitsFor { waits_for }).set(number);
+    }
+    for of in watched {
+        let label = Watched { account: of.account, mode: mode_name(of.livemode) };
+        state.metrics.watch(&label, of.compared, of.missed, of.failures);
     }
 }
 
@@ -69,7 +83,7 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
     state.metrics.bytes_in_flight.set(gauge(state.budget.used()));
     state.metrics.writers_abandoned.set(gauge(state.intake.abandoned()));
     name_secrets(&state);
-    count_messages(&state).await;
+    count(&state).await;
     match state.metrics.render() {
         Ok(text) => HttpResponse::Ok().content_type(ContentType::plaintext()).body(text),
         Err(_) => HttpResponse::InternalServerError().finish(),

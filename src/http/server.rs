@@ -7,7 +7,7 @@ use crate::db;
 use crate::intake::{Budget, Intake, Rules, Writer};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::sync::{self, Sync};
+use crate::sync::{self, Fetcher};
 use crate::worker::{self, Heartbeat};
 use actix_http::HttpService;
 use actix_rt::net::TcpStream;
@@ -16,6 +16,7 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::AppConfig;
 use anyhow::Context;
+use futures_util::future::OptionFuture;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,7 +38,7 @@ pub struct Server {
     outbox: Arc<Outbox>,
     wake: Arc<Notify>,
     workers: bool,
-    sync: Option<Sync>,
+    sync: Option<Fetcher>,
 }
 
 /// Stops a running receiver from anywhere.
@@ -112,13 +113,15 @@ impl Server {
         let stopping = CancellationToken::new();
         let asking = self.sync.map(|sync| actix_rt::spawn(stopping.clone().run_until_cancelled_owned(sync::run(sync))));
         let server = listen(self.listener, self.state, stopping.clone())?;
-        let running = Running { address, server: server.handle(), stopping };
-        let stopping = actix_rt::spawn(stop_on_signal(running.clone()));
+        let running = Running { address, server: server.handle(), stopping: stopping.clone() };
+        let signals = actix_rt::spawn(stop_on_signal(running.clone()));
         started(running);
-        server.await.context("the HTTP server failed")?;
-        stopping.abort();
-        if let Some(asking) = asking {
-            asking.await.context("asking Stripe failed")?;
+        let outcome = server.await.context("the HTTP server failed");
+        signals.abort();
+        stopping.cancel();
+        // Whatever became of it, what was accepted is written.
+        if let Some(Err(error)) = OptionFuture::from(asking).await {
+            log::error!(error:% = error; "asking Stripe failed");
         }
         let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
@@ -126,14 +129,14 @@ impl Server {
         if let Some(work) = work {
             work.await.context("a worker failed")?;
         }
-        Ok(())
+        outcome
     }
 }
 
 /// Whoever asks Stripe, where there is a key.
-fn asking(state: &State) -> anyhow::Result<Option<Sync>> {
+fn asking(state: &State) -> anyhow::Result<Option<Fetcher>> {
     let way_in = (state.intake.clone(), state.budget.clone());
-    Sync::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in, state.metrics.clone())
+    Fetcher::new(&state.config, state.pool.clone(), Arc::clone(&state.rules), way_in)
 }
 
 /// SIGTERM and SIGINT alike let requests in hand finish; actix-web's own handling of SIGINT would cut them off.

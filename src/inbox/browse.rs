@@ -5,7 +5,7 @@ mod store;
 use super::State;
 use chrono::{DateTime, Utc};
 
-pub use store::{EventRow, StoredEvent, about, arrivals, body, find, list, matching, waiting};
+pub use store::{EventRow, StoredEvent, about, arrivals, body, find, list, matching, pending, waiting};
 
 /// Which event is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,12 +18,12 @@
 //! This room knows nothing of orders or messages: it keeps, claims and settles.
 
 pub mod browse;
+pub mod known;
 mod store;
 
-pub use store::{
-    ClaimedEvent, Conflict, Left, NewEvent, claim, conflicts, known, leave_to_fetch, mark_pending, postpone,
-};
-pub use store::{Reopened, Seen, insert, put, put_back, reopen, seen, settle};
+pub use known::{Conflict, conflicts};
+pub use store::{ClaimedEvent, Left, NewEvent, claim, claim_to_fetch, explain_other_mode, leave_to_fetch};
+pub use store::{Reopened, Seen, insert, mark_pending, postpone, put, put_back, reopen, seen, settle};
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use diesel::pg::{Pg, PgConnection};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Write;
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ pub struct NewEvent {
     pub created: Option<i64>,
     /// The object that it is about.
     pub object_id: Option<String>,
+    /// Of a thin event: the snapshot event that tells the same, where it names one.
+    pub snapshot_event: Option<String>,
     /// Where it stands once stored.
     pub state: State,
     /// Why, where it is ignored or quarantined.
@@ -48,7 +50,7 @@ impl NewEvent {
         (self.source, &self.account, &self.event_id)
     }
 
-    fn crc(&self) -> i64 {
+    pub(super) fn crc(&self) -> i64 {
         i64::from(crc32fast::hash(&self.body))
     }
 }
@@ -70,6 +72,10 @@ pub fn put(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Opt
     let stored = insert_events(conn, events)?;
     let ids: HashMap<_, _> = stored.iter().map(|s| ((&s.source[..], &s.account[..], &s.event_id[..]), s.id)).collect();
     let ids: Vec<_> = events.iter().map(|event| ids.get(&event.key()).copied()).collect();
+    name_snapshots(
+        conn,
+        events.iter().zip(&ids).filter_map(|(event, id)| Some(((*id)?, event.snapshot_event.as_deref()?))),
+    )?;
     insert_payloads(conn, events.iter().zip(&ids).filter_map(|(event, id)| Some(((*id)?, &event.body[..]))))?;
     for left in [Left::ToApply, Left::ToFetch] {
         let is_left = |event: &NewEvent| event.state == State::Pending && event.to_fetch == (left == Left::ToFetch);
@@ -167,6 +173,19 @@ fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<V
     .load(conn)
 }
 
+/// A statement of its own: the others, which are most, don't carry the column.
+fn name_snapshots<'a>(conn: &mut PgConnection, thin: impl Iterator<Item = (i64, &'a str)>) -> QueryResult<()> {
+    let (ids, snapshots): (Vec<i64>, Vec<&str>) = thin.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    prepared("UPDATE events SET snapshot_event = thin.snapshot FROM UNNEST($1, $2) AS thin (id, snapshot) WHERE events.id = thin.id")
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<Text>, _>(snapshots)
+        .execute(conn)
+        .map(drop)
+}
+
 /// Bodies as an array, each copied once: diesel's own arrays copy each value twice.
 #[derive(Debug)]
 struct Bodies<'a>(Vec<&'a [u8]>);
@@ -176,7 +195,7 @@ impl ToSql<Array<Binary>, Pg> for Bodies<'_> {
     /// index; then each value after its length.
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         let bytea = <Pg as HasSqlType<Binary>>::metadata(out.metadata_lookup()).oid()?;
-        let dimensions: i32 = if self.0.is_empty() { 0 } else { 1 };
+        let dimensions = i32::from(!self.0.is_empty());
         for number in [dimensions, 0] {
             out.write_all(&number.to_be_bytes())?;
         }
@@ -235,51 +254,6 @@ pub enum Left {
     ToFetch,
 }
 
-/// Of these ids of one sender's those that are stored.
-pub fn known(conn: &mut PgConnection, source: &str, account: &str, ids: &[&str]) -> QueryResult<HashSet<String>> {
-    #[derive(QueryableByName)]
-    struct Known {
-        #[diesel(sql_type = Text)]
-        event_id: String,
-    }
-    let known: Vec<Known> =
-        prepared("SELECT event_id FROM events WHERE source = $1 AND account = $2 AND event_id = ANY($3)")
-            .bind::<Text, _>(source)
-            .bind::<Text, _>(account)
-            .bind::<Array<Text>, _>(ids)
-            .load(conn)?;
-    Ok(known.into_iter().map(|known| known.event_id).collect())
-}
-
-/// The same id with another body.
-#[derive(Debug, QueryableByName)]
-pub struct Conflict {
-    /// The sender's id.
-    #[diesel(sql_type = Text)]
-    pub event_id: String,
-    /// Connected account; empty is our own.
-    #[diesel(sql_type = Text)]
-    pub account: String,
-}
-
-/// Which of `duplicates` differ from what is stored under their key, at an equal API version.
-pub fn conflicts(conn: &mut PgConnection, duplicates: &[&NewEvent]) -> QueryResult<Vec<Conflict>> {
-    if duplicates.is_empty() {
-        return Ok(Vec::new());
-    }
-    prepared(
-        "SELECT e.event_id, e.account FROM UNNEST($1, $2, $3, $4, $5) AS new (source, account, event_id, api_version, crc) \
-         JOIN events e ON (e.source, e.account, e.event_id) = (new.source, new.account, new.event_id) \
-         WHERE e.body_crc32 <> new.crc AND e.api_version IS NOT DISTINCT FROM new.api_version",
-    )
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| e.source).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.account).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.event_id).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(duplicates.iter().map(|e| e.api_version.as_deref()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(duplicates.iter().map(|e| e.crc()).collect::<Vec<_>>())
-    .load(conn)
-}
-
 /// A pending event in a worker's hands.
 #[derive(Debug, QueryableByName)]
 pub struct ClaimedEvent {
@@ -298,6 +272,9 @@ pub struct ClaimedEvent {
     /// The sender's id.
     #[diesel(sql_type = Text)]
     pub event_id: String,
+    /// When the request that brought it was complete, by our clock.
+    #[diesel(sql_type = Timestamptz)]
+    pub received_at: DateTime<Utc>,
     /// How often it was claimed before.
     #[diesel(sql_type = Integer)]
     pub tries: i32,
@@ -314,18 +291,52 @@ pub fn claim(
     limit: i32,
     lease_seconds: i32,
 ) -> QueryResult<Vec<ClaimedEvent>> {
+    claim_of(conn, left, None, token, limit, lease_seconds)
+}
+
+/// The same of events that are to be fetched, of one mode: a key reaches no other.
+pub fn claim_to_fetch(
+    conn: &mut PgConnection,
+    livemode: bool,
+    token: Uuid,
+    limit: i32,
+    lease_seconds: i32,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    claim_of(conn, Left::ToFetch, Some(livemode), token, limit, lease_seconds)
+}
+
+fn claim_of(
+    conn: &mut PgConnection,
+    left: Left,
+    livemode: Option<bool>,
+    token: Uuid,
+    limit: i32,
+    lease_seconds: i32,
+) -> QueryResult<Vec<ClaimedEvent>> {
     sql_query(
-        "WITH due AS (SELECT event FROM pending WHERE to_fetch = $4 AND next_at <= now() ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
+        "WITH due AS (SELECT event FROM pending WHERE to_fetch = $4 AND next_at <= now() \
+               AND ($5 IS NULL OR EXISTS (SELECT FROM events e WHERE e.id = pending.event AND e.livemode = $5)) ORDER BY next_at, event LIMIT $1 FOR UPDATE SKIP LOCKED), \
          claimed AS (UPDATE pending p SET lease = $2, tries = p.tries + 1, next_at = now() + make_interval(secs => $3) \
                      FROM due WHERE p.event = due.event RETURNING p.event, p.tries - 1 AS tries) \
-         SELECT e.id, e.source, e.account, e.livemode, e.event_id, claimed.tries, payloads.body \
+         SELECT e.id, e.source, e.account, e.livemode, e.event_id, e.received_at, claimed.tries, payloads.body \
          FROM claimed JOIN events e ON e.id = claimed.event JOIN payloads ON payloads.event = e.id ORDER BY e.id",
     )
     .bind::<Integer, _>(limit)
     .bind::<diesel::sql_types::Uuid, _>(token)
     .bind::<Integer, _>(lease_seconds)
     .bind::<Bool, _>(left == Left::ToFetch)
+    .bind::<Nullable<Bool>, _>(livemode)
     .load(conn)
+}
+
+/// Says of the events that are to be fetched, and are not of this mode, why they wait; gives how many there are.
+pub fn explain_other_mode(conn: &mut PgConnection, livemode: bool, why: &str) -> QueryResult<usize> {
+    sql_query(
+        "UPDATE pending p SET last_error = $2 FROM events e WHERE e.id = p.event AND p.to_fetch AND e.livemode <> $1",
+    )
+    .bind::<Bool, _>(livemode)
+    .bind::<Text, _>(why)
+    .execute(conn)
 }
 
 /// Has the object that a claimed event names fetched first, where `token` still holds it.
@@ -407,7 +418,7 @@ pub fn reopen(conn: &mut PgConnection, token: Uuid, id: i64, lease_seconds: i32)
         event: ClaimedEvent,
     }
     let row: Option<Row> = sql_query(
-        "SELECT e.state, e.id, e.source, e.account, e.livemode, e.event_id, 0 AS tries, p.body \
+        "SELECT e.state, e.id, e.source, e.account, e.livemode, e.event_id, e.received_at, 0 AS tries, p.body \
          FROM events e JOIN payloads p ON p.event = e.id WHERE e.id = $1 FOR NO KEY UPDATE OF e",
     )
     .bind::<BigInt, _>(id)

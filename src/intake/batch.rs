@@ -43,14 +43,13 @@ pub fn commit(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Do
         return commit_plain(link, settings, batch);
     }
     let mut done = Done { answers: vec![Answer::Unavailable; batch.len()], pending: false, broken: false };
-    let ways: [(Vec<usize>, fn(&mut Link, &Settings, &[&Submission]) -> Done); 2] =
-        [(plain, commit_plain), (odd, |link, settings, part| careful(&mut link.conn, settings, part))];
-    for (places, way) in ways {
+    for (places, is_plain) in [(plain, true), (odd, false)] {
         if places.is_empty() || done.broken {
             continue;
         }
         let part: Vec<&Submission> = places.iter().map(|n| batch[*n]).collect();
-        let of_part = way(link, settings, &part);
+        let of_part =
+            if is_plain { commit_plain(link, settings, &part) } else { careful(&mut link.conn, settings, &part) };
         places.iter().zip(of_part.answers).for_each(|(n, answer)| done.answers[*n] = answer);
         (done.pending, done.broken) = (done.pending || of_part.pending, of_part.broken);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::time::{Instant, sleep};
 
 /// The room there is.
 #[derive(Clone, Debug)]
@@ -27,6 +28,16 @@ impl Budget {
     pub fn reserve(&self, bytes: usize) -> Option<Permit> {
         let mut permit = Permit { budget: self.clone(), bytes: 0 };
         permit.grow(bytes).then_some(permit)
+    }
+
+    /// The same for whoever can wait, until `deadline`.
+    pub async fn reserve_by(&self, bytes: usize, deadline: Instant) -> Option<Permit> {
+        loop {
+            match self.reserve(bytes) {
+                None if Instant::now() < deadline => sleep(super::PAUSE).await,
+                permit => return permit,
+            }
+        }
     }
 
     /// Bytes in flight.
@@ -68,5 +79,16 @@ mod tests {
         drop(first);
         assert_eq!(budget.used(), 0);
         assert!(budget.reserve(10).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_can_wait_gets_what_comes_back() {
+        let budget = Budget::new(10);
+        let taken = budget.reserve(6).unwrap();
+        assert!(budget.reserve_by(5, Instant::now()).await.is_none());
+        let later = Instant::now() + std::time::Duration::from_secs(60);
+        // The first is polled first, and finds no room.
+        let (waited, ()) = tokio::join!(budget.reserve_by(5, later), async { drop(taken) });
+        assert_eq!((waited.is_some(), budget.used()), (true, 5));
     }
 }

@@ -1,6 +1,6 @@
 //! The writer: one batch, one commit, then the answers.
 //!
-//! Whoever has a verified event (`http`, later `sync`) submits it and waits for its answer. *One* thread takes all that
+//! Whoever has an event (`http` a verified one, `sync` one of Stripe's own telling) submits it and waits for its answer. *One* thread takes all that
 //! waits, stores it, brings the orders up to date, queues their messages, commits, and only then answers each. There
 //! is no other way into the inbox.
 //!
@@ -21,7 +21,9 @@ use crate::outbox::NewNotice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 
 pub use budget::{Budget, Permit};
 pub use rules::{Rules, Verdict};
@@ -31,6 +33,8 @@ pub use writer::Writer;
 const LARGEST: i32 = 128 << 10;
 /// Events that may wait for the writer; their bytes are bounded by [`Budget`].
 const QUEUE: usize = 4096;
+/// Between two looks for room.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A verified event, and what it says of an order.
 #[derive(Debug)]
@@ -103,14 +107,34 @@ impl Intake {
     /// before its job was taken takes it back.
     pub fn submit(&self, submission: Submission) -> Result<oneshot::Receiver<Answer>, Full> {
         let (reply, answer) = oneshot::channel();
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(Job { submission, reply }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.depth.fetch_sub(1, Ordering::Relaxed);
-                Err(Full)
+        self.queue(Job { submission, reply }).map(|()| answer).map_err(|_| Full)
+    }
+
+    /// The same for whoever can wait: for a place in the queue, until `deadline`.
+    pub async fn submit_by(
+        &self,
+        submission: Submission,
+        deadline: Instant,
+    ) -> Result<oneshot::Receiver<Answer>, Full> {
+        let (reply, answer) = oneshot::channel();
+        let mut job = Job { submission, reply };
+        while let Err(refused) = self.queue(job) {
+            if Instant::now() >= deadline {
+                return Err(Full);
             }
+            job = *refused;
+            sleep(PAUSE).await;
         }
+        Ok(answer)
+    }
+
+    fn queue(&self, job: Job) -> Result<(), Box<Job>> {
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(job).map_err(|refused| {
+            self.depth.fetch_sub(1, Ordering::Relaxed);
+            let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = refused;
+            Box::new(job)
+        })
     }
 
     /// How many writers are left behind in the database.
@@ -126,5 +150,46 @@ impl Intake {
     /// How many submissions wait.
     pub fn depth(&self) -> usize {
         self.depth.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::inbox::State;
+
+    fn submission() -> Submission {
+        let event = NewEvent {
+            source: "stripe",
+            account: String::new(),
+            event_id: "evt_1".to_owned(),
+            livemode: false,
+            event_type: String::new(),
+            api_version: None,
+            created: None,
+            object_id: None,
+            snapshot_event: None,
+            state: State::Processed,
+            reason: None,
+            received_at: chrono::Utc::now(),
+            body: Vec::new(),
+            to_fetch: false,
+        };
+        Submission::new(event, None, Budget::new(0).reserve(0).unwrap())
+    }
+
+    #[tokio::test]
+    async fn whoever_can_wait_gets_the_next_place() {
+        let (queue, jobs) = sync_channel(1);
+        let intake = Intake { queue, depth: Arc::default(), abandoned: Arc::default() };
+        assert!(intake.submit(submission()).is_ok() && intake.submit(submission()).is_err());
+        assert!(intake.submit_by(submission(), Instant::now()).await.is_err());
+        let later = Instant::now() + Duration::from_secs(60);
+        // The first is polled first, and finds no place.
+        let (waited, taken) = tokio::join!(intake.submit_by(submission(), later), async { jobs.recv() });
+        assert!(waited.is_ok() && taken.is_ok());
+        assert!(jobs.try_recv().is_ok());
+        assert_eq!(intake.depth(), 2, "the writer counts what it takes");
     }
 }

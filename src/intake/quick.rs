@@ -13,9 +13,10 @@ use crate::outbox::{self, Listeners, Listening, Messages};
 use diesel::pg::PgConnection;
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl};
 
-/// Whether an event can go this way: nothing is left over of it, and it tells nothing by itself.
+/// Whether an event can go this way: nothing is left over of it, it tells nothing by itself and names no snapshot.
 pub(super) fn is_plain(submission: &Submission) -> bool {
-    submission.event.state != State::Pending && submission.notices.is_empty()
+    let event = &submission.event;
+    event.state != State::Pending && event.snapshot_event.is_none() && submission.notices.is_empty()
 }
 
 #[derive(QueryableByName)]

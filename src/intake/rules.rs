@@ -116,7 +116,9 @@ impl Rules {
 
     /// Whether it names an object that orders are made from, and we have a key to fetch it with.
     fn is_to_fetch(&self, event: &Event<'_>) -> bool {
-        let Payload::Thin { related_id: Some(_), related_type: Some(object) } = &event.payload else { return false };
+        let Payload::Thin { related_id: Some(_), related_type: Some(object), .. } = &event.payload else {
+            return false;
+        };
         self.fetches == Some(event.livemode)
             && objects::is_known(object)
             && UNDERSTOOD.contains(&event.kind_of_snapshot())
@@ -153,6 +155,7 @@ pub fn stored(event: &Event<'_>, verdict: &Verdict, received_at: DateTime<Utc>) 
         api_version: event.api_version.as_deref().map(str::to_owned),
         created: event.created,
         object_id: event.object_id().map(Cow::into_owned),
+        snapshot_event: event.snapshot_event().map(str::to_owned),
         state: verdict.state,
         reason,
         received_at,

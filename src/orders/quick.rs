@@ -8,7 +8,7 @@ use super::Settings;
 use super::grouping::{Asked, Incoming, group, name_all, unnamed};
 use super::plan::Plan;
 use super::reconcile::compute;
-use super::store::{self, Looked, Scoped};
+use super::store::{self, Known, Looked, Scoped};
 use crate::db::{Part, Parts, Values};
 use crate::outbox::{self, NewNotice};
 use diesel::QueryResult;
@@ -35,9 +35,9 @@ pub fn ready<'a>(
     wanted: impl Fn(usize) -> bool,
     looked: Looked,
 ) -> Option<Ready<'a>> {
-    let (mut named, known) = looked.read(asked.references.len())?;
+    let Known { mut named, orders } = looked.read(asked.references.len())?;
     // A reference that names an order without a row: somebody is about to write it.
-    if named.iter().flatten().any(|order| !known.contains_key(order)) {
+    if named.iter().flatten().any(|order| !orders.contains_key(order)) {
         return None;
     }
     let sets = group(asked, &named, wanted);
@@ -45,7 +45,7 @@ pub fn ready<'a>(
     name_all(&mut named, &sets);
     let mut plan = Plan::default();
     for set in &sets {
-        plan.extend(compute(set, incoming, &named, &known, settings, None).ok()?);
+        plan.extend(compute(set, incoming, &named, &orders, settings, None).ok()?);
     }
     let moves = plan.retired.is_empty() && plan.moves.is_empty() && plan.same.is_empty() && plan.rehomed.is_empty();
     plan.writes.sort_unstable_by_key(|order| order.id);

@@ -262,9 +262,9 @@ pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Va
 }
 
 impl Looked {
-    /// The orders that `count` references name, one each, and what is known of those orders; none where one of them is
-    /// not to be written without a lock.
-    pub fn read(self, count: usize) -> Option<(Vec<Option<Uuid>>, HashMap<Uuid, Locked>)> {
+    /// The orders that `count` references name, and what is known of those orders; none where one of them is not to be
+    /// written without a lock.
+    pub fn read(self, count: usize) -> Option<Known> {
         if self.order_is_odd.contains(&true) {
             return None;
         }
@@ -274,8 +274,17 @@ impl Looked {
             let facts = read_facts(&facts);
             (id, Locked { id, reference, facts, version, moved: false, merged: false, large: false })
         });
-        Some((named, known.collect()))
+        Some(Known { named, orders: known.collect() })
     }
+}
+
+/// What was looked up, read.
+#[derive(Debug)]
+pub struct Known {
+    /// The order that each reference names.
+    pub named: Vec<Option<Uuid>>,
+    /// Those orders.
+    pub orders: HashMap<Uuid, Locked>,
 }
 
 fn read_facts(json: &str) -> Result<Facts, String> {

@@ -197,6 +197,7 @@ fn event(
         api_version: None,
         created: Some(received_at.timestamp()),
         object_id: Some(value.clone()),
+        snapshot_event: None,
         state: State::Processed,
         reason: None,
         received_at,

@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use diesel::PgConnection;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::destinations::Troubles;
 use super::sends::Sends;
 use super::store::{self, Attempt, Then};
 use super::{NewNotice, Outbox};
-use crate::db::DbPool as Pool;
+use crate::db::{DbPool as Pool, with_connection};
 use crate::metrics::Delivery;
 use crate::notices::{About, Kind};
 
@@ -235,19 +233,6 @@ fn report(outbox: &Outbox, attempts: &[Attempt]) {
                 "a message was given up; `ringup messages retry` tries it anew");
         }
     }
-}
-
-/// Runs `work` on a connection of the pool, off the async threads.
-pub(super) async fn with_connection<T: Send + 'static>(
-    pool: &Pool,
-    work: impl FnOnce(&mut PgConnection) -> diesel::QueryResult<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    let pool = pool.clone();
-    spawn_blocking(move || {
-        let mut conn = pool.get()?;
-        Ok(work(&mut conn)?)
-    })
-    .await?
 }
 
 /// The checkout session of a message's order, where it has exactly one.

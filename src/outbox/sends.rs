@@ -15,10 +15,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::deliver::{Outcome, with_connection};
+use super::deliver::Outcome;
 use super::store::{self, Attempt, Claimed, Room, Then};
 use super::{MAIL, MessageKind, Outbox, Post, backoff};
-use crate::db::DbPool as Pool;
+use crate::db::{DbPool as Pool, with_connection};
 
 /// The deliveries under way.
 pub(super) struct Sends {

@@ -9,8 +9,18 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
     pub root: Fields<'a>,
-    /// None where it is missing, null or there twice; in it none where it is no object.
-    pub object: Option<Option<Fields<'a>>>,
+    pub object: Carried<'a>,
+}
+
+/// What stands in the place of `data.object`.
+#[derive(Debug)]
+pub(super) enum Carried<'a> {
+    /// It is missing, null or there twice.
+    Nothing,
+    /// It is no object.
+    Odd,
+    /// An object.
+    Object(Fields<'a>),
 }
 
 impl<'a> Envelope<'a> {
@@ -27,7 +37,11 @@ impl<'a> Envelope<'a> {
     fn parse_patiently(json: &'a str) -> Result<Self, serde_json::Error> {
         let root = Fields::parse(json)?;
         let object = root.object("data").and_then(|data| data.get("object").ok().flatten());
-        let object = object.map(|object| Fields::parse(object.get()).ok());
+        let object = match object.map(|object| Fields::parse(object.get())) {
+            None => Carried::Nothing,
+            Some(Err(_)) => Carried::Odd,
+            Some(Ok(fields)) => Carried::Object(fields),
+        };
         Ok(Self { root, object })
     }
 }
@@ -51,7 +65,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
                         root.push((key, map.next_value()?));
                     }
                 }
-                Ok(Envelope { root: Fields::from(root), object: data.and_then(|Data(object)| object) })
+                let object = data.and_then(|Data(object)| object).map_or(Carried::Nothing, Carried::Object);
+                Ok(Envelope { root: Fields::from(root), object })
             }
         }
         deserializer.deserialize_map(Root)
@@ -63,8 +78,8 @@ fn once<T, E: Error>(place: &mut Option<T>, value: T) -> Result<(), E> {
     if place.replace(value).is_some() { Err(E::custom("stands twice")) } else { Ok(()) }
 }
 
-/// What stands under `data`.
-struct Data<'a>(Option<Option<Fields<'a>>>);
+/// The object that stands under `data`, if any.
+struct Data<'a>(Option<Fields<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -85,7 +100,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
-                Ok(Data(object.flatten().map(Some)))
+                Ok(Data(object.flatten()))
             }
         }
         // Anything else is for the patient reader.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use super::envelope::Envelope;
+use super::envelope::{Carried, Envelope};
 use super::fields::{Fields, is_id, string};
 
 /// Deeper nesting than this is refused: no event has it, and it would cost a recursive reader its stack.
@@ -46,6 +46,8 @@ pub enum Payload<'a> {
         related_id: Option<Cow<'a, str>>,
         /// `related_object.type`.
         related_type: Option<Cow<'a, str>>,
+        /// `snapshot_event`: the snapshot event that tells the same.
+        snapshot: Option<Cow<'a, str>>,
     },
     /// Nothing, like a `ping`.
     None,
@@ -55,6 +57,14 @@ impl<'a> Event<'a> {
     /// The type of the snapshot event that tells the same: a thin one of a `v1` resource bears the prefix `v1.`.
     pub fn kind_of_snapshot(&self) -> &str {
         self.kind.strip_prefix("v1.").filter(|_| matches!(self.payload, Payload::Thin { .. })).unwrap_or(&self.kind)
+    }
+
+    /// The id of the snapshot event that tells the same, where a thin one names it.
+    pub fn snapshot_event(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Thin { snapshot, .. } => snapshot.as_deref(),
+            Payload::Snapshot(_) | Payload::None => None,
+        }
     }
 
     /// The id of the object that it is about, where that has one which can be stored.
@@ -132,13 +142,18 @@ pub fn storable_id(id: &str) -> Result<&str, String> {
     Err(format!("sha256:{}", hex::encode(Sha256::digest(id.as_bytes()))))
 }
 
-fn payload<'a>(root: &Fields<'a>, object: Option<Option<Fields<'a>>>) -> Payload<'a> {
+fn payload<'a>(root: &Fields<'a>, object: Carried<'a>) -> Payload<'a> {
     if root.text("object").as_deref() == Some("v2.core.event") {
         let related = root.object("related_object");
         let field = |name| related.as_ref().and_then(|related| related.text(name)).filter(|text| is_id(text));
-        return Payload::Thin { related_id: field("id"), related_type: field("type") };
+        let snapshot = root.text("snapshot_event").filter(|id| is_id(id));
+        return Payload::Thin { related_id: field("id"), related_type: field("type"), snapshot };
     }
-    object.map_or(Payload::None, Payload::Snapshot)
+    match object {
+        Carried::Nothing => Payload::None,
+        Carried::Odd => Payload::Snapshot(None),
+        Carried::Object(fields) => Payload::Snapshot(Some(fields)),
+    }
 }
 
 /// Unix seconds, or the ISO 8601 of a thin event.
@@ -228,10 +243,11 @@ mod tests {
     #[test]
     fn a_thin_event_names_its_object() {
         let body = br#"{"id":"evt_1","object":"v2.core.event","type":"v1.payment_intent.succeeded",
-            "created":"2026-09-30T00:00:01.000Z","related_object":{"id":"pi_1","type":"payment_intent","url":"/x"}}"#;
+            "created":"2026-09-30T00:00:01.000Z","snapshot_event":"evt_2","related_object":{"id":"pi_1","type":"payment_intent","url":"/x"}}"#;
         let event = parse(body).unwrap();
         assert_eq!(event.created, Some(1_790_726_401));
-        let Payload::Thin { related_id, related_type } = event.payload else { panic!("{event:?}") };
+        assert_eq!(event.snapshot_event(), Some("evt_2"));
+        let Payload::Thin { related_id, related_type, .. } = event.payload else { panic!("{event:?}") };
         assert_eq!((related_id.as_deref(), related_type.as_deref()), (Some("pi_1"), Some("payment_intent")));
         assert_eq!(parse(body).unwrap().kind_of_snapshot(), "payment_intent.succeeded");
     }

@@ -1,5 +1,7 @@
 //! Stripe's list of events: what it sent, or meant to send, in the last 30 days.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -35,6 +37,8 @@ pub struct Listed {
     pub id: String,
     /// Such as `payment_intent.succeeded`.
     pub kind: String,
+    /// The object that it is about.
+    pub object: Option<String>,
     /// Unix seconds.
     pub created: Option<i64>,
     /// Its bytes, as Stripe wrote them.
@@ -53,7 +57,8 @@ pub struct Page {
 #[derive(Serialize)]
 struct Query<'a> {
     limit: u32,
-    created: Created,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Created>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_success: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,12 +87,29 @@ impl StripeApi {
     pub async fn events(&self, window: &Window<'_>, after: Option<&str>) -> Result<Page, Error> {
         let query = Query {
             limit: PAGE,
-            created: Created { gte: window.from, lt: window.until },
+            created: Some(Created { gte: window.from, lt: window.until }),
             delivery_success: window.only_failed.then_some(false),
             starting_after: after,
         };
-        let ask = Ask { path: "/events".to_owned(), needs: NEEDS, account: window.account };
-        let bytes = self.get_bytes(ask, &query).await?;
+        self.page(window.account, &query).await
+    }
+
+    /// When the newest of all events happened, in Stripe's unix seconds: so late it is at Stripe at least. None where there
+    /// are no events.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn newest_event(&self, account: Option<&str>) -> Result<Option<i64>, Error> {
+        let query = Query { limit: 1, created: None, delivery_success: None, starting_after: None };
+        let page = self.page(account, &query).await?;
+        let dated =
+            |event: &Listed| event.created.ok_or_else(|| Error::Unreadable("an event without a date".to_owned()));
+        page.events.first().map(dated).transpose()
+    }
+
+    async fn page(&self, account: Option<&str>, query: &Query<'_>) -> Result<Page, Error> {
+        let ask = Ask { path: "/events".to_owned(), needs: NEEDS, account };
+        let bytes = self.get_bytes(ask, query).await?;
         let list: List<'_> = client::read(&bytes)?;
         let events = list.data.into_iter().map(listed).collect::<Result<Vec<_>, _>>()?;
         Ok(Page { more: list.has_more && !events.is_empty(), events })
@@ -98,5 +120,6 @@ fn listed(raw: &RawValue) -> Result<Listed, Error> {
     let body = raw.get().as_bytes();
     let event = stripe::parse(body).map_err(|error| Error::Unreadable(format!("an event: {error}")))?;
     let (id, kind) = (event.id.clone().into_owned(), event.kind.clone().into_owned());
-    Ok(Listed { id, kind, created: event.created, body: body.to_vec() })
+    let object = event.object_id().map(Cow::into_owned);
+    Ok(Listed { id, kind, object, created: event.created, body: body.to_vec() })
 }

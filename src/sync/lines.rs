@@ -1,18 +1,18 @@
 //! The lines of a checkout session, for its confirmation: asked for within a deadline, and not at all for a while after
-//! Stripe could not say.
+//! Stripe could not say. One session that Stripe does not know says nothing of the others.
 
 use super::asked;
 use crate::notices::{LineView, OrderView};
 use crate::outbox::LineItems;
-use crate::stripe_api::StripeApi;
 use crate::stripe_api::objects::Line;
+use crate::stripe_api::{Error, StripeApi};
 use futures_util::future::BoxFuture;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// The mail goes without lines after this.
+/// The mail goes without lines after this, its turn to ask included.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// After a failure nobody is asked for so long: a crowd of mails would wait for each deadline.
 const REST: Duration = Duration::from_secs(60);
@@ -39,13 +39,18 @@ impl Lines {
     }
 
     async fn ask(&self, session: &str, order: &OrderView) -> Option<Vec<LineView>> {
+        let deadline = Instant::now() + DEADLINE;
         // Having to wait for the others is no failure.
-        let _room = timeout(DEADLINE, self.room.acquire()).await.ok()?.ok()?;
+        let _room = timeout_at(deadline, self.room.acquire()).await.ok()?.ok()?;
         if self.rests() {
             return None;
         }
-        let why = match timeout(DEADLINE, self.api.line_items(session, asked(&order.account))).await {
+        let why = match timeout_at(deadline, self.api.line_items(session, asked(&order.account))).await {
             Ok(Ok(lines)) => return shown(lines?, order),
+            Ok(Err(error @ Error::NotFound(_))) => {
+                log::warn!(session = session, why:% = error; "what was bought cannot be asked of Stripe; its confirmation goes without it");
+                return None;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", DEADLINE.as_secs()),
         };

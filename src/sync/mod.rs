@@ -1,7 +1,7 @@
 //! What Stripe is asked for: events that were missed, and objects that thin events only name.
 //!
-//! [`Sync::backfill`] compares a stretch of Stripe's list of events with the inbox and takes in what is missing;
-//! [`Sync::look`] is the gap watch, which does so every few minutes from a stored cursor; [`Sync::fetch_named`] fetches
+//! [`Fetcher::backfill`] compares a stretch of Stripe's list of events with the inbox and takes in what is missing;
+//! [`Fetcher::look`] is the gap watch, which does so every few minutes from a stored cursor; [`Fetcher::fetch_named`] fetches
 //! what thin events name. Each runs once; [`run`] is the loop around the last two.
 //!
 //! Invariants: everything enters through [`Intake::submit`]; no transaction is open and no connection held while Stripe
@@ -13,25 +13,29 @@ mod silence;
 mod store;
 mod take_in;
 mod thin;
+mod troubles;
+mod walk;
 mod watch;
 
 pub use backfill::{Progress, Range};
 pub use lines::Lines;
 pub use silence::Silence;
+pub use store::{Standing, standing};
 pub use take_in::Tally;
 pub use watch::Looked;
 
 use crate::config::{Config, mode_name};
-use crate::db::DbPool;
+use crate::db::{self, DbPool};
 use crate::intake::{Budget, Intake, Rules};
-use crate::metrics::Metrics;
 use crate::stripe_api::StripeApi;
-use anyhow::Context;
+use chrono::Utc;
 use diesel::pg::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use troubles::Troubles;
 
 /// Between two requests of ours; Stripe allows 25 a second for a test key, and the shop has requests of its own.
 const PACE: Duration = Duration::from_millis(100);
@@ -40,9 +44,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// Between two looks whether a comparison is due, or nothing came for too long.
 const WATCH: Duration = Duration::from_secs(10);
 
-/// Whoever asks Stripe, and the way into the inbox. Cheap to clone.
+/// Asks Stripe, and takes what it says into the inbox. Cheap to clone.
 #[derive(Clone)]
-pub struct Sync {
+pub struct Fetcher {
     api: StripeApi,
     livemode: bool,
     /// Our own is empty.
@@ -51,11 +55,11 @@ pub struct Sync {
     rules: Arc<Rules>,
     intake: Intake,
     budget: Budget,
-    metrics: Metrics,
+    troubles: Troubles,
     pace: Arc<Mutex<Interval>>,
 }
 
-impl Sync {
+impl Fetcher {
     /// With the key of the configuration; none where there is none. What it finds goes into `intake`, within `budget`.
     ///
     /// # Errors
@@ -65,7 +69,6 @@ impl Sync {
         pool: DbPool,
         rules: Arc<Rules>,
         (intake, budget): (Intake, Budget),
-        metrics: Metrics,
     ) -> anyhow::Result<Option<Self>> {
         let Some(api) = &config.stripe.api else { return Ok(None) };
         let own = std::iter::once(String::new());
@@ -74,7 +77,7 @@ impl Sync {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pace = Arc::new(Mutex::new(pace));
         let (api, livemode) = (StripeApi::new(api)?, api.livemode);
-        Ok(Some(Self { api, livemode, accounts, pool, rules, intake, budget, metrics, pace }))
+        Ok(Some(Self { api, livemode, accounts, pool, rules, intake, budget, troubles: Troubles::default(), pace }))
     }
 
     /// The accounts whose events are compared: our own, which is empty, and those of `STRIPE_ACCOUNTS`.
@@ -102,9 +105,7 @@ impl Sync {
         &self,
         work: impl FnOnce(&mut PgConnection) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
-        let pool = self.pool.clone();
-        let worked = move || work(&mut *pool.get().context("no database connection")?);
-        tokio::task::spawn_blocking(worked).await.context("a database step panicked")?
+        db::with_connection(&self.pool, work).await
     }
 }
 
@@ -120,21 +121,36 @@ fn asked(account: &str) -> Option<&str> {
 }
 
 /// The gap watch and the fetching of what thin events name, for ever: it may be dropped at any moment.
-pub async fn run(sync: Sync) {
-    tokio::join!(
-        repeat("the gap watch", WATCH, || async { sync.look().await.map(|_| 0) }),
-        repeat("fetching what thin events name", POLL, || sync.fetch_named()),
-    );
+pub async fn run(fetcher: Fetcher) {
+    if let Err(error) = fetcher.explain_other_mode().await {
+        log::warn!(error = format!("{error:#}"); "cannot say why events wait");
+    }
+    let watch = || {
+        let fetcher = fetcher.clone();
+        async move {
+            // What fails is told there, an account each.
+            fetcher.look(Utc::now()).await;
+            Ok(0)
+        }
+    };
+    let fetch = || {
+        let fetcher = fetcher.clone();
+        async move { fetcher.fetch_named().await }
+    };
+    tokio::join!(repeat("the gap watch", WATCH, watch), repeat("fetching what thin events name", POLL, fetch));
 }
 
-/// Repeats `work` after each `pause`, at once while it finds something to do.
-async fn repeat<F>(what: &str, pause: Duration, work: impl Fn() -> F)
+/// Repeats `step` after each `pause`, at once while it finds something to do. Each is a task of its own, so that a panic
+/// ends the step and not the loop; dropping this ends it.
+async fn repeat<F>(what: &str, pause: Duration, step: impl Fn() -> F)
 where
-    F: Future<Output = anyhow::Result<usize>>,
+    F: Future<Output = anyhow::Result<usize>> + Send + 'static,
 {
     let mut failing = false;
     loop {
-        match work().await {
+        let mut task = JoinSet::new();
+        task.spawn(step());
+        match task.join_next().await.unwrap_or(Ok(Ok(0))).map_err(Into::into).flatten() {
             Ok(0) => failing = false,
             Ok(_) => {
                 failing = false;
@@ -146,6 +162,33 @@ where
                 log::error!(error = format!("{error:#}"); "{what} fails; it goes on trying");
             }
         }
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::repeat;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    #[tokio::test]
+    async fn a_step_that_panics_is_not_the_last() {
+        let (rounds, (sender, mut begun)) = (AtomicUsize::new(0), unbounded_channel());
+        let step = || {
+            let (round, sender) = (rounds.fetch_add(1, Ordering::SeqCst), sender.clone());
+            async move {
+                sender.send(round).unwrap();
+                assert!(round != 0, "the first");
+                Ok(0)
+            }
+        };
+        tokio::select! {
+            () = repeat("a test", Duration::ZERO, step) => {}
+            () = async { while begun.recv().await != Some(1) {} } => {}
+        }
+        assert!(rounds.load(Ordering::SeqCst) >= 2);
     }
 }

@@ -1,5 +1,6 @@
 //! The SQL of the cursors. Stripe's times are unix seconds of Stripe's; leases are the database's clock.
 
+use crate::stripe_api::events::KEPT;
 use diesel::pg::PgConnection;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
@@ -22,16 +23,18 @@ struct Reached {
     reached: i64,
 }
 
-/// How far a back-fill came that was cut off and had begun at `since` or earlier.
-pub fn reached(conn: &mut PgConnection, run: &Run, since: i64) -> QueryResult<Option<i64>> {
+/// How far a back-fill came that was cut off and had begun at `since` or earlier. One beyond `now` is not believed: when
+/// it was kept the clock was wrong, or somebody asked for the future.
+pub fn reached(conn: &mut PgConnection, run: &Run, since: i64, now: i64) -> QueryResult<Option<i64>> {
     let found: Option<Reached> = sql_query(
         "SELECT reached FROM sync_runs \
-         WHERE account = $1 AND livemode = $2 AND only_failed = $3 AND since <= $4 AND reached > $4",
+         WHERE account = $1 AND livemode = $2 AND only_failed = $3 AND since <= $4 AND reached > $4 AND reached <= $5",
     )
     .bind::<Text, _>(&run.account)
     .bind::<Bool, _>(run.livemode)
     .bind::<Bool, _>(run.only_failed)
     .bind::<BigInt, _>(since)
+    .bind::<BigInt, _>(now)
     .get_result(conn)
     .optional()?;
     Ok(found.map(|found| found.reached))
@@ -70,42 +73,56 @@ pub struct Key {
     pub livemode: bool,
 }
 
-/// The first time it begins at `now`, in unix seconds: what was before is `ringup sync`'s.
-pub fn begin(conn: &mut PgConnection, key: &Key, now: i64) -> QueryResult<usize> {
-    sql_query("INSERT INTO gap_watch (account, livemode, reached) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+/// Makes sure that there is a row. It has no cursor before its first comparison.
+pub fn begin(conn: &mut PgConnection, key: &Key) -> QueryResult<usize> {
+    sql_query("INSERT INTO gap_watch (account, livemode, reached) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING")
         .bind::<Text, _>(&key.account)
         .bind::<Bool, _>(key.livemode)
-        .bind::<BigInt, _>(now)
         .execute(conn)
 }
 
+/// A comparison in our hands.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub struct Claimed {
+    /// How far the one before came, in Stripe's unix seconds.
+    #[diesel(sql_type = BigInt)]
+    pub reached: i64,
+    /// There was none before.
+    #[diesel(sql_type = Bool)]
+    pub is_first: bool,
+    /// The one before is longer ago than Stripe keeps its events.
+    #[diesel(sql_type = Bool)]
+    pub is_stale: bool,
+}
+
 /// Claims the comparison for `lease` seconds where it is due, or, where `early` is set and nobody has it, that many
-/// seconds after the last one; gives how far it came.
+/// seconds after the last one.
 pub fn claim(
     conn: &mut PgConnection,
     key: &Key,
     token: Uuid,
     lease: i32,
     early: Option<i32>,
-) -> QueryResult<Option<i64>> {
-    let claimed: Option<Reached> = sql_query(
+) -> QueryResult<Option<Claimed>> {
+    sql_query(
         "UPDATE gap_watch SET lease = $3, next_at = now() + make_interval(secs => $4) \
          WHERE account = $1 AND livemode = $2 \
            AND (next_at <= now() OR (lease IS NULL AND looked_at <= now() - make_interval(secs => $5))) \
-         RETURNING reached",
+         RETURNING reached, compared_at IS NULL AS is_first, \
+             coalesce(compared_at <= now() - $6 * interval '1 second', false) AS is_stale",
     )
     .bind::<Text, _>(&key.account)
     .bind::<Bool, _>(key.livemode)
     .bind::<SqlUuid, _>(token)
     .bind::<Integer, _>(lease)
     .bind::<Nullable<Integer>, _>(early)
+    .bind::<BigInt, _>(KEPT)
     .get_result(conn)
-    .optional()?;
-    Ok(claimed.map(|claimed| claimed.reached))
+    .optional()
 }
 
-/// Keeps how far it came, counts what was missed (how many, and the oldest), and renews the lease; false where `token`
-/// no longer holds it.
+/// Counts what was missed (how many, and the oldest) and, where `token` still holds the comparison, keeps how far it came
+/// and renews the lease; false where it does not.
 pub fn move_on(
     conn: &mut PgConnection,
     key: &Key,
@@ -114,11 +131,17 @@ pub fn move_on(
     lease: i32,
     missed: Option<(u64, i64)>,
 ) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Held {
+        #[diesel(sql_type = Bool)]
+        held: bool,
+    }
     let count = missed.map_or(0, |(count, _)| i64::try_from(count).unwrap_or(i64::MAX));
-    let moved = sql_query(
-        "UPDATE gap_watch SET reached = $4, next_at = now() + make_interval(secs => $5), \
-             missed = missed + $6, missed_from = least(missed_from, $7) \
-         WHERE account = $1 AND livemode = $2 AND lease = $3",
+    let row: Option<Held> = sql_query(
+        "UPDATE gap_watch SET reached = CASE WHEN lease = $3 THEN $4 ELSE reached END, \
+             next_at = CASE WHEN lease = $3 THEN now() + make_interval(secs => $5) ELSE next_at END, \
+             missed = missed + $6, missed_ever = missed_ever + $6, missed_from = least(missed_from, $7) \
+         WHERE account = $1 AND livemode = $2 RETURNING coalesce(lease = $3, false) AS held",
     )
     .bind::<Text, _>(&key.account)
     .bind::<Bool, _>(key.livemode)
@@ -127,8 +150,26 @@ pub fn move_on(
     .bind::<Integer, _>(lease)
     .bind::<BigInt, _>(count)
     .bind::<Nullable<BigInt>, _>(missed.map(|(_, from)| from))
+    .get_result(conn)
+    .optional()?;
+    Ok(row.is_some_and(|row| row.held))
+}
+
+/// Ends a comparison, `well` or not; anybody may do the next one in `again` seconds. False where `token` no longer holds it.
+pub fn finish(conn: &mut PgConnection, key: &Key, token: Uuid, again: i32, well: bool) -> QueryResult<bool> {
+    let ended = sql_query(
+        "UPDATE gap_watch SET lease = NULL, looked_at = now(), next_at = now() + make_interval(secs => $4), \
+             compared_at = CASE WHEN $5 THEN now() ELSE compared_at END, \
+             failures = failures + CASE WHEN $5 THEN 0 ELSE 1 END \
+         WHERE account = $1 AND livemode = $2 AND lease = $3",
+    )
+    .bind::<Text, _>(&key.account)
+    .bind::<Bool, _>(key.livemode)
+    .bind::<SqlUuid, _>(token)
+    .bind::<Integer, _>(again)
+    .bind::<Bool, _>(well)
     .execute(conn)?;
-    Ok(moved == 1)
+    Ok(ended == 1)
 }
 
 /// Missed events of which nobody was told.
@@ -142,21 +183,8 @@ pub struct Untold {
     pub missed_from: i64,
 }
 
-/// Ends a comparison, the next one in `every` seconds. Gives what is to be told now, where there is something and the
-/// last time is `told` seconds ago; it counts as told then.
-pub fn finish(conn: &mut PgConnection, key: &Key, token: Uuid, every: i32, told: i32) -> QueryResult<Option<Untold>> {
-    let ended = sql_query(
-        "UPDATE gap_watch SET lease = NULL, looked_at = now(), next_at = now() + make_interval(secs => $4) \
-         WHERE account = $1 AND livemode = $2 AND lease = $3",
-    )
-    .bind::<Text, _>(&key.account)
-    .bind::<Bool, _>(key.livemode)
-    .bind::<SqlUuid, _>(token)
-    .bind::<Integer, _>(every)
-    .execute(conn)?;
-    if ended == 0 {
-        return Ok(None);
-    }
+/// What is to be told now, where there is something and the last time is `told` seconds ago; it counts as told then.
+pub fn tell(conn: &mut PgConnection, key: &Key, told: i32) -> QueryResult<Option<Untold>> {
     sql_query(
         "WITH due AS (SELECT account, livemode, missed, missed_from FROM gap_watch \
              WHERE account = $1 AND livemode = $2 AND missed > 0 \
@@ -171,15 +199,31 @@ pub fn finish(conn: &mut PgConnection, key: &Key, token: Uuid, every: i32, told:
     .optional()
 }
 
-/// Gives a comparison up that failed: anybody may try again in `again` seconds.
-pub fn give_back(conn: &mut PgConnection, key: &Key, token: Uuid, again: i32) -> QueryResult<usize> {
+/// Where the watch of one account stands.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Standing {
+    /// Empty is our own.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// Real money or a test.
+    #[diesel(sql_type = Bool)]
+    pub livemode: bool,
+    /// When the last comparison came to its end, in unix seconds.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub compared: Option<i64>,
+    /// Missed events since the first.
+    #[diesel(sql_type = BigInt)]
+    pub missed: i64,
+    /// Comparisons that failed since the first.
+    #[diesel(sql_type = BigInt)]
+    pub failures: i64,
+}
+
+/// Where the watch stands, whichever process it runs in.
+pub fn standing(conn: &mut PgConnection) -> QueryResult<Vec<Standing>> {
     sql_query(
-        "UPDATE gap_watch SET lease = NULL, looked_at = now(), next_at = now() + make_interval(secs => $4) \
-         WHERE account = $1 AND livemode = $2 AND lease = $3",
+        "SELECT account, livemode, extract(epoch FROM compared_at)::bigint AS compared, missed_ever AS missed, failures \
+         FROM gap_watch",
     )
-    .bind::<Text, _>(&key.account)
-    .bind::<Bool, _>(key.livemode)
-    .bind::<SqlUuid, _>(token)
-    .bind::<Integer, _>(again)
-    .execute(conn)
+    .load(conn)
 }

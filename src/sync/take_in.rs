@@ -1,14 +1,22 @@
 //! From a page of Stripe's list to the inbox.
 
-use super::Sync;
-use crate::inbox::{self, NewEvent};
+use super::Fetcher;
+use crate::inbox::NewEvent;
+use crate::inbox::known::{Told, known};
 use crate::intake::{Answer, Submission, rules};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe;
-use crate::stripe_api::events::{Listed, Window};
-use anyhow::{Context, bail};
+use crate::stripe_api::events::Listed;
+use anyhow::{Context, anyhow};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashSet};
+use std::mem;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a page waits for the writer: what the receiver has to do comes first.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a comparison of Stripe's list with the inbox found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,67 +59,67 @@ impl Tally {
     }
 }
 
-impl Sync {
-    /// Compares all events of `window` with the inbox; what is missing is taken in, unless `dry_run`.
-    pub(super) async fn compare(&self, window: &Window<'_>, dry_run: bool) -> anyhow::Result<Tally> {
-        let (mut tally, mut after) = (Tally::default(), None);
-        loop {
-            self.turn().await;
-            let page = self.api.events(window, after.as_deref()).await?;
-            tally.add(&self.take_in(window.account.unwrap_or_default(), &page.events, dry_run).await?);
-            after = page.events.last().map(|event| event.id.clone());
-            if !page.more {
-                return Ok(tally);
+impl Fetcher {
+    /// Compares a page with the inbox; what is missing is taken in, unless `dry_run`. What it finds is added to `found`,
+    /// also where it fails in the end.
+    pub(super) async fn take_in(
+        &self,
+        account: &str,
+        page: Vec<Listed>,
+        dry_run: bool,
+        found: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let listed = page.len() as u64;
+        let mut missing: Vec<Listed> = page.into_iter().filter(|event| UNDERSTOOD.contains(&&event.kind[..])).collect();
+        let wanted = missing.len() as u64;
+        let known = self.known(account, &missing).await?;
+        missing.retain(|event| !known.contains(&event.id));
+        found.listed += listed;
+        found.of_no_concern += listed - wanted;
+        found.known += wanted - missing.len() as u64;
+        if dry_run {
+            for event in &missing {
+                found.miss(event);
             }
+            return Ok(());
         }
+        self.submit(account, missing, found).await
     }
 
-    async fn take_in(&self, account: &str, listed: &[Listed], dry_run: bool) -> anyhow::Result<Tally> {
-        let wanted: Vec<&Listed> = listed.iter().filter(|event| UNDERSTOOD.contains(&&event.kind[..])).collect();
-        let known = self.known(account, &wanted).await?;
-        let missing: Vec<&Listed> = wanted.iter().copied().filter(|event| !known.contains(&event.id)).collect();
-        let mut tally = Tally {
-            listed: listed.len() as u64,
-            of_no_concern: (listed.len() - wanted.len()) as u64,
-            known: (wanted.len() - missing.len()) as u64,
-            ..Tally::default()
-        };
-        if dry_run {
-            for event in missing {
-                tally.miss(event);
-            }
-            return Ok(tally);
-        }
-        let mut answers = Vec::new();
+    /// Has events stored and applied, and counts those that were: where one fails, those before it are in all the same.
+    async fn submit(&self, account: &str, missing: Vec<Listed>, found: &mut Tally) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut answers, mut done) = (Vec::new(), Ok(()));
         // Any sequence gives the same orders; the oldest first gives timelines that read well.
-        for event in missing.iter().rev() {
-            let answer = self.intake.submit(self.submission(account, event)?);
-            answers.push((event, answer.context("the receiver has more to do than it can; try again later")?));
+        for mut event in missing.into_iter().rev() {
+            match self.hand_over(account, &mut event, deadline).await {
+                Ok(answer) => answers.push((event, answer)),
+                Err(error) => {
+                    done = Err(error);
+                    break;
+                }
+            }
         }
         for (event, answer) in answers {
-            match answer.await.unwrap_or(Answer::Unavailable) {
-                Answer::Accepted => tally.miss(event),
-                Answer::Duplicate => tally.known += 1,
-                Answer::Unavailable => bail!("the database takes nothing now; try again later"),
+            match timeout_at(deadline, answer).await {
+                Ok(Ok(Answer::Accepted)) => found.miss(&event),
+                Ok(Ok(Answer::Duplicate)) => found.known += 1,
+                Ok(Ok(Answer::Unavailable) | Err(_)) | Err(_) => {
+                    done = done.and(Err(anyhow!("the database takes nothing now; try again later")));
+                }
             }
         }
-        Ok(tally)
+        done
     }
 
-    async fn known(&self, account: &str, events: &[&Listed]) -> anyhow::Result<HashSet<String>> {
-        if events.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
-        let account = account.to_owned();
-        self.with_db(move |conn| {
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            inbox::known(conn, "stripe", &account, &ids).context("cannot look events up")
-        })
-        .await
-    }
-
-    fn submission(&self, account: &str, listed: &Listed) -> anyhow::Result<Submission> {
+    async fn hand_over(
+        &self,
+        account: &str,
+        listed: &mut Listed,
+        deadline: Instant,
+    ) -> anyhow::Result<oneshot::Receiver<Answer>> {
+        let permit = self.budget.reserve_by(listed.body.len(), deadline).await;
+        let permit = permit.context("no memory for another event; try again later")?;
         let mut event = stripe::parse(&listed.body).context("an event of Stripe's list is none")?;
         // The list of a connected account need not repeat whose it is.
         if !account.is_empty() {
@@ -119,8 +127,20 @@ impl Sync {
         }
         let verdict = self.rules.judge(&event);
         let stored = rules::stored(&event, &verdict, Utc::now());
-        let permit = self.budget.reserve(listed.body.len()).context("no memory for another event; try again later")?;
-        let event = NewEvent { body: listed.body.clone(), ..stored };
-        Ok(Submission::new(event, verdict.facts, permit))
+        let event = NewEvent { body: mem::take(&mut listed.body), ..stored };
+        let submission = Submission::new(event, verdict.facts, permit);
+        let answer = self.intake.submit_by(submission, deadline).await;
+        answer.context("the receiver has more to do than it can; try again later")
+    }
+
+    async fn known(&self, account: &str, events: &[Listed]) -> anyhow::Result<HashSet<String>> {
+        let told = |event: &Listed| Told {
+            id: event.id.clone(),
+            kind: event.kind.clone(),
+            object: event.object.clone(),
+            created: event.created,
+        };
+        let (account, told) = (account.to_owned(), events.iter().map(told).collect::<Vec<_>>());
+        self.with_db(move |conn| known(conn, &account, &told).context("cannot look events up")).await
     }
 }

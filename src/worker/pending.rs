@@ -15,6 +15,7 @@ const BATCH: i32 = 256;
 pub(super) const LEASE_SECONDS: i32 = 30;
 /// An event that fails this often is quarantined.
 const MAX_TRIES: i32 = 8;
+
 /// Claims a batch of pending events and applies them; returns how many were claimed.
 ///
 /// # Errors

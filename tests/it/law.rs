@@ -208,6 +208,7 @@ fn submission(sent: &Sent, case: u64, rules: &Rules, budget: &Budget) -> Submiss
         api_version: None,
         created: value["created"].as_i64(),
         object_id,
+        snapshot_event: None,
         state: State::Processed,
         reason: None,
         received_at: Utc::now(),

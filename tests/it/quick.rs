@@ -47,7 +47,11 @@ async fn an_order_that_somebody_else_wrote_meanwhile_loses_nothing_of_either() {
     receiver.settle().await;
     let version = |row: &Option<String>| row.as_ref().unwrap().rsplit(' ').next().unwrap().parse::<i64>().unwrap();
     assert_eq!(orders(&db).len(), 1);
-    assert_eq!(version(&orders(&db)[0]), version(&before[0]) + 11, "it was written once, over what the other had written");
+    assert_eq!(
+        version(&orders(&db)[0]),
+        version(&before[0]) + 11,
+        "it was written once, over what the other had written"
+    );
     assert!(orders(&db)[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)));
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events WHERE state = 'processed'"), 4);
     assert_eq!(receiver.mails().len(), 1);

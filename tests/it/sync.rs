@@ -1,25 +1,14 @@
-//! What was missed, asked of a fake of Stripe's API: back-fill through the real command line, and the gap watch.
+//! What was missed, asked of a fake of Stripe's API through the real command line.
 
 use crate::support::postgres::TestDb;
 use crate::support::server::{Receiver, SECRET, count, now, texts};
 use crate::support::shell::Shell;
-use crate::support::stripe::{FakeStripe, KEY};
-use crate::support::sync::{asker, due};
+use crate::support::stripe::{Asked, FakeStripe};
+use crate::support::sync::{HOUR, asker, at, bodies, checkout};
 use diesel::{RunQueryDsl, sql_query};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use ringup::dev::scenarios::{self, Stream};
+use ringup::dev::scenarios::Stream;
+use ringup::sync::{Range, Tally};
 use serde_json::{Value, json};
-
-const HOUR: i64 = 3600;
-
-fn checkout(seed: u64, at: i64) -> Stream {
-    scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), at).unwrap()
-}
-
-fn bodies(stream: &Stream) -> impl Iterator<Item = &str> {
-    stream.events.iter().map(|event| &event.body[..])
-}
 
 fn shell(stripe: &FakeStripe, db: &TestDb) -> Shell {
     Shell::of("sync", stripe)
@@ -103,18 +92,18 @@ async fn only_what_an_endpoint_did_not_take_is_asked_for() {
 async fn what_was_cut_off_goes_on_where_it_was() {
     let (db, stripe) = (TestDb::new(), FakeStripe::start());
     let receiver = Receiver::start(&db);
-    let (old, new) = (checkout(1, now() - 5 * HOUR), checkout(2, now() - HOUR));
+    let (old, new) = (checkout(1, now() - 5 * HOUR + 60), checkout(2, now() - HOUR));
     stripe.lists("", bodies(&old).chain(bodies(&new)));
     let shell = shell(&stripe, &db);
     let since = chrono::DateTime::from_timestamp(now() - 6 * HOUR, 0).unwrap().to_rfc3339();
-    for _ in 0..3 {
-        stripe.state().script.push_back((200, json!({ "object": "list", "data": [], "has_more": false }).to_string()));
-    }
+    stripe.answer_next();
+    stripe.answer_next();
     stripe.refuse_next(403, "no permission for events");
     let said = shell.run(&["--since", &since]).await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("our own account (test): cut off; the same command goes on from there"), "{}", said.err);
     assert!(said.err.contains("give the restricted key Events: Read"), "{}", said.err);
+    assert!(said.out.contains("4 events listed, 0 known, 4 were missed"), "what was taken in is told: {}", said.out);
     let reached = now() - 3 * HOUR;
     let asked_before = stripe.asked_for_events().len();
     let said = shell.run(&["--since", &since]).await;
@@ -125,9 +114,11 @@ async fn what_was_cut_off_goes_on_where_it_was() {
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM sync_runs"), 0);
 
     // An earlier beginning is not what was cut off.
+    let older = checkout(3, now() - 7 * HOUR + 60);
+    stripe.lists("", bodies(&older));
     let said = shell.run(&["--since", "7h"]).await;
-    assert!(said.out.contains("4 known, 4 were missed"), "{}{}", said.out, said.err);
-    assert_eq!(receiver.order(&old.reference).await["status"], "paid");
+    assert!(said.out.contains("8 known, 4 were missed"), "{}{}", said.out, said.err);
+    assert_eq!(receiver.order(&older.reference).await["status"], "paid");
 }
 
 #[actix_rt::test]
@@ -136,7 +127,7 @@ async fn a_wrong_wish_is_refused_before_anything_is_asked() {
     let shell = shell(&stripe, &db);
     for (args, told) in [
         (&["--since", "31d"][..], "Stripe keeps its events for 30 days: --since may not be earlier"),
-        (&["--since", "1h", "--until", "2h"][..], "--since is not before --until"),
+        (&["--since", "1h", "--until", "2h"][..], "--since is not before --until, or before now"),
     ] {
         let said = shell.run(args).await;
         assert_eq!((said.code, said.err.trim()), (1, &format!("ringup: {told}")[..]));
@@ -174,125 +165,81 @@ async fn each_account_is_asked_for_and_kept_apart() {
     assert_eq!(receiver.deliver(sent.to_string().as_bytes()).await.code(), "duplicate");
 }
 
-#[actix_rt::test]
-async fn the_gap_watch_finds_what_did_not_come_and_tells_once_an_hour() {
-    let (db, stripe) = (TestDb::new(), FakeStripe::start());
-    let receiver = Receiver::start_with(&db.url(), &[("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &stripe.base())]);
-    let asker = asker(&db, &stripe, &[]);
-    assert_eq!(asker.look().await.len(), 1, "the first look sets the cursor");
-    assert_eq!(stripe.asked_for_events().len(), 0, "and asks for nothing that was before");
-
-    sql_query("UPDATE gap_watch SET reached = reached - 7200").execute(&mut db.conn()).unwrap();
-    let (came, missed, young) = (checkout(1, now() - HOUR), checkout(2, now() - HOUR), checkout(3, now() - 20));
-    stripe.lists("", bodies(&came).chain(bodies(&missed)).chain(bodies(&young)));
-    for event in &came.events {
-        receiver.deliver(event.body.as_bytes()).await;
-    }
-    assert_eq!(asker.look().await.len(), 0, "it is not due");
-    due(&db);
-    let looked = asker.look().await;
-    assert_eq!((looked[0].tally.known, looked[0].tally.missed, looked[0].silence), (4, 4, None));
-    assert_eq!(receiver.order(&missed.reference).await["status"], "paid");
-    assert_eq!(receiver.api(&format!("/api/orders/{}", young.reference)).await.status, 404, "it may be on its way");
-    let told = || texts(&mut db.conn(), "SELECT about AS text FROM outbox WHERE notice = 'events.missed' ORDER BY id");
-    let first: Value = serde_json::from_str(told()[0].as_ref().unwrap()).unwrap();
-    assert_eq!((&first["object"], &first["events"]), (&json!("our own account (test)"), &json!(4)));
-    assert!(first["reason"].as_str().unwrap().starts_with("4 event(s), the oldest of 20"), "{first}");
-
-    // The endpoint stays broken: more is missed, and nobody hears of it before the hour is over.
-    for (seed, told_by_then) in [(4, 1), (5, 2)] {
-        let missed = checkout(seed, now() - HOUR);
-        stripe.lists("", bodies(&missed));
-        sql_query("UPDATE gap_watch SET reached = reached - 7200").execute(&mut db.conn()).unwrap();
-        if seed == 5 {
-            sql_query("UPDATE gap_watch SET told_at = told_at - interval '1 hour'").execute(&mut db.conn()).unwrap();
-        }
-        due(&db);
-        assert_eq!(asker.look().await[0].tally.missed, 4);
-        assert_eq!(told().len(), told_by_then);
-    }
-    let second: Value = serde_json::from_str(told()[1].as_ref().unwrap()).unwrap();
-    assert_eq!(second["events"], 8, "all that nobody was told of yet");
-    receiver.settle().await;
-    let mails = receiver.mails().into_iter().map(|path| std::fs::read_to_string(path).unwrap());
-    assert_eq!(mails.filter(|mail| mail.contains("do not reach Test Shop")).count(), 2);
+fn date(at: i64) -> String {
+    chrono::DateTime::from_timestamp(at, 0).unwrap().to_rfc3339()
 }
 
 #[actix_rt::test]
-async fn two_instances_do_not_compare_at_once_and_a_failure_is_tried_again() {
+async fn each_event_is_met_once_wherever_an_hour_ends() {
     let (db, stripe) = (TestDb::new(), FakeStripe::start());
-    let (one, other) = (asker(&db, &stripe, &[]), asker(&db, &stripe, &[]));
-    one.look().await;
-    sql_query("UPDATE gap_watch SET reached = reached - 7200").execute(&mut db.conn()).unwrap();
-    due(&db);
-    stripe.refuse_next(401, "Invalid API Key");
-    let failed = one.sync.look().await.unwrap_err();
-    assert!(
-        format!("{failed:#}").starts_with("our own account (test): Stripe does not accept STRIPE_SECRET_KEY"),
-        "{failed:#}"
+    let (since, body) = (now() - 12 * HOUR, checkout(1, now() - HOUR).events[0].body.clone());
+    // Hours that are empty grow: the third stretch, of four hours, begins after three.
+    let seconds = [-1, 3 * HOUR - 1, 3 * HOUR, 7 * HOUR - 1, 7 * HOUR, 8 * HOUR - 1, 8 * HOUR, 9 * HOUR - 1, 9 * HOUR];
+    let listed: Vec<String> =
+        seconds.iter().map(|second| at(&body, &format!("evt_{}", second + 1), since + second)).collect();
+    stripe.lists("", listed.iter().map(|event| &event[..]));
+    let said = shell(&stripe, &db).run(&["--since", &date(since), "--until", &date(since + 9 * HOUR)]).await;
+    assert!(said.out.contains(": 7 events listed, 0 known, 7 were missed"), "{}{}", said.out, said.err);
+    assert_eq!(stored(&db), 7);
+}
+
+#[actix_rt::test]
+async fn an_account_that_cannot_be_asked_does_not_keep_the_others_from_it() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    stripe.lists("acct_b", bodies(&checkout(1, now() - 60)));
+    for account in ["ours", "of acct_a"] {
+        stripe.refuse_next(403, account);
+    }
+    let said = shell(&stripe, &db).with("STRIPE_ACCOUNTS", "acct_a,acct_b").run(&["--since", "30m"]).await;
+    assert_eq!(said.code, 1, "{}", said.err);
+    for failed in ["our own account (test): cut off", "acct_a (test): cut off"] {
+        assert!(said.err.contains(failed), "{}", said.err);
+    }
+    assert!(said.out.contains("acct_b (test): 4 events listed, 0 known, 4 were missed"), "{}", said.out);
+}
+
+#[actix_rt::test]
+async fn our_own_account_among_the_connected_ones_is_taken_in_once() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    for account in ["", "acct_own"] {
+        stripe.lists(account, bodies(&checkout(1, now() - HOUR)));
+    }
+    let said = shell(&stripe, &db).with("STRIPE_ACCOUNTS", "acct_own").run(&["--since", "2h"]).await;
+    assert!(said.out.contains("acct_own (test): 4 events listed, 4 known, 0 were missed"), "{}{}", said.out, said.err);
+    assert_eq!((stored(&db), count(&mut db.conn(), "SELECT count(*) FROM orders")), (4, 1));
+}
+
+#[actix_rt::test]
+async fn the_future_is_not_compared() {
+    let (db, stripe) = (TestDb::new(), FakeStripe::start());
+    let shell = shell(&stripe, &db);
+    // As a clock that was fast left it.
+    let beyond = format!(
+        "INSERT INTO sync_runs (account, livemode, only_failed, since, reached) VALUES ('', false, false, {}, {})",
+        now() - 2 * HOUR,
+        now() + HOUR
     );
-    assert_eq!(one.look().await.len(), 0, "not before a minute is over");
-    due(&db);
-    let (mine, theirs) = tokio::join!(one.look(), other.look());
-    assert_eq!(mine.len() + theirs.len(), 1);
-    assert!(one.metrics().contains("ringup_gap_watch_failures_total 1"), "{}", one.metrics());
+    sql_query(beyond).execute(&mut db.conn()).unwrap();
+    stripe.lists("", bodies(&checkout(1, now() - HOUR)));
+    let said = shell.run(&["--since", "90m", "--until", &date(now() + 24 * HOUR)]).await;
+    assert!(said.out.contains("0 known, 4 were missed"), "{}{}", said.out, said.err);
+    let until = |asked: &Asked| asked.param("created[lt]").unwrap().parse::<i64>().unwrap();
+    assert!(stripe.asked_for_events().iter().all(|asked| until(asked) <= now()));
 }
 
 #[actix_rt::test]
-async fn a_process_that_dies_within_a_comparison_is_taken_over_from() {
+async fn stripe_is_not_asked_more_often_than_ten_times_a_second() {
     let (db, stripe) = (TestDb::new(), FakeStripe::start());
     let asker = asker(&db, &stripe, &[]);
-    asker.look().await;
-    sql_query("UPDATE gap_watch SET reached = reached - 7200, lease = gen_random_uuid(), next_at = now() + interval '5 minutes'").execute(&mut db.conn()).unwrap();
-    assert_eq!(asker.look().await.len(), 0);
-    due(&db);
-    assert_eq!(asker.look().await.len(), 1);
-    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM gap_watch WHERE lease IS NULL"), 1);
-}
-
-#[actix_rt::test]
-async fn a_silence_is_looked_into_at_once() {
-    let (db, stripe) = (TestDb::new(), FakeStripe::start());
-    let receiver = Receiver::start(&db);
-    let asker = asker(&db, &stripe, &[]);
-    asker.look().await;
-    for event in (0..10).flat_map(|n| checkout(n, now()).events) {
-        receiver.deliver(event.body.as_bytes()).await;
-    }
-    let missed = checkout(99, now() - 100);
-    stripe.lists("", bodies(&missed));
-    let age = |table: &str, column: &str, by: &str| {
-        sql_query(format!("UPDATE {table} SET {column} = {column} - {by}")).execute(&mut db.conn()).unwrap();
-    };
-    age("gap_watch", "reached", "7200");
-    age("gap_watch", "looked_at", "interval '70 seconds'");
-    assert_eq!(asker.look().await.len(), 0, "neither due nor silent");
-    age("events", "received_at", "interval '130 seconds'");
-    let looked = asker.look().await;
-    assert_eq!(looked[0].tally.missed, 4, "{looked:?}");
-    assert!(looked[0].silence.unwrap().seconds >= 130, "{looked:?}");
-    assert_eq!(receiver.order(&missed.reference).await["status"], "paid");
-    let about = texts(&mut db.conn(), "SELECT about AS text FROM outbox WHERE notice = 'events.missed'");
-    assert!(about[0].as_ref().unwrap().contains("nothing came for 2 minutes"), "{about:?}");
-    assert_eq!(asker.look().await.len(), 0, "what was taken in has ended the silence");
-}
-
-#[actix_rt::test]
-async fn a_running_receiver_watches_by_itself_and_stops_at_once() {
-    let (db, stripe) = (TestDb::new(), FakeStripe::start());
-    let asker = asker(&db, &stripe, &[]);
-    asker.look().await;
-    sql_query("UPDATE gap_watch SET reached = reached - 7200, next_at = now()").execute(&mut db.conn()).unwrap();
-    let missed = checkout(7, now() - HOUR);
-    stripe.lists("", bodies(&missed));
-    let vars = [("STRIPE_SECRET_KEY", KEY), ("STRIPE_API_BASE", &stripe.base()[..])];
-    let receiver = Receiver::start_working(&db.url(), &vars);
-    // Asked over and over, as somebody who waits for the order would; gives up after 20 s.
+    let range = Range { since: now() - 7 * HOUR, until: now(), only_failed: false, dry_run: true };
+    let (mut ours, mut theirs) = (Tally::default(), Tally::default());
     let begun = std::time::Instant::now();
-    while receiver.api(&format!("/api/orders/{}", missed.reference)).await.json["status"] != "paid" {
-        assert!(begun.elapsed().as_secs() < 20, "the watch does not watch");
-    }
-    let stopping = std::time::Instant::now();
-    drop(receiver);
-    assert!(stopping.elapsed().as_secs() < 5, "it waited for the watch");
+    let (one, other) = tokio::join!(
+        asker.fetcher.backfill("", &range, &mut ours, |_| ()),
+        asker.fetcher.backfill("acct_a", &range, &mut theirs, |_| ())
+    );
+    one.and(other).unwrap();
+    let (asked, took) = (stripe.asked_for_events().len(), begun.elapsed().as_millis());
+    assert_eq!(asked, 6);
+    assert!(took >= 500, "{asked} requests within {took} ms");
 }

@@ -133,6 +133,25 @@ pub fn waiting(conn: &mut PgConnection, id: i64) -> QueryResult<Option<Waiting>>
         .optional()
 }
 
+/// How many events are pending.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub struct Pending {
+    /// For their orders to be written.
+    #[diesel(sql_type = BigInt)]
+    pub to_apply: i64,
+    /// For the objects that they name to be fetched.
+    #[diesel(sql_type = BigInt)]
+    pub to_fetch: i64,
+}
+
+/// Counts what is pending.
+pub fn pending(conn: &mut PgConnection) -> QueryResult<Pending> {
+    sql_query(
+        "SELECT count(*) FILTER (WHERE NOT to_fetch) AS to_apply, count(*) FILTER (WHERE to_fetch) AS to_fetch FROM pending",
+    )
+    .get_result(conn)
+}
+
 /// Events before the row `before`, the newest first.
 pub fn list(conn: &mut PgConnection, filter: &Filter, before: Option<i64>, limit: i64) -> QueryResult<Vec<EventRow>> {
     filtered(conn, filter, "e.id < coalesce($6, 9223372036854775807) ORDER BY e.id DESC", before, limit)

@@ -9,3 +9,4 @@ pub mod smtp;
 pub mod stripe;
 pub mod stripe_cli;
 pub mod sync;
+pub mod thin;

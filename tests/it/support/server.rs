@@ -96,7 +96,7 @@ impl Receiver {
 
     /// Has its mails say what was bought, as Stripe tells it.
     pub fn asks(&self, asker: &super::sync::Asker) {
-        self.outbox.ask_for_line_items(std::sync::Arc::new(asker.sync.lines()));
+        self.outbox.ask_for_line_items(std::sync::Arc::new(asker.fetcher.lines()));
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -125,6 +125,11 @@ impl Receiver {
 
     pub async fn api(&self, path: &str) -> Answer {
         answer(self.client.get(self.url(path)).bearer_auth(API_TOKEN).send().await.unwrap()).await
+    }
+
+    /// What a scraper reads.
+    pub async fn metrics(&self) -> String {
+        self.client.get(self.url("/metrics")).send().await.unwrap().text().await.unwrap()
     }
 
     /// Calls the API with a body.

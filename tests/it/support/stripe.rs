@@ -7,12 +7,17 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
+use tokio::sync::oneshot::{Receiver, Sender, channel};
 
 /// A restricted one, as a receiver should have.
 pub const KEY: &str = "rk_test_of_the_fake";
 
 /// The status of no answer at all.
 const HANG: u16 = 0;
+/// The status of the usual answer.
+const USUAL: u16 = 1;
+/// The status of an answer that waits for [`Held::release`].
+const HOLD: u16 = 2;
 
 /// A request that came.
 #[derive(Clone, Debug)]
@@ -68,6 +73,8 @@ pub struct State {
     pub script: VecDeque<(u16, String)>,
     /// Only requests of this path.
     pub script_for: Option<String>,
+    /// Whoever holds an answer back, in sequence.
+    holds: VecDeque<(Sender<()>, Receiver<()>)>,
     /// Requests and their answers by their idempotency key.
     answered: BTreeMap<String, (Vec<(String, String)>, Value)>,
     /// Endpoints that were made so far.
@@ -128,10 +135,40 @@ impl FakeStripe {
         self.state().script.push_back((HANG, String::new()));
     }
 
+    /// The next request is answered as ever.
+    pub fn answer_next(&self) {
+        self.state().script.push_back((USUAL, String::new()));
+    }
+
+    /// The next request is answered no sooner than told, and then by what is scripted after this.
+    pub fn hold_next(&self) -> Held {
+        let ((asked, came), (release, released)) = (channel(), channel());
+        self.state().script.push_back((HOLD, String::new()));
+        self.state().holds.push_back((asked, released));
+        Held { came, release }
+    }
+
     /// An error as Stripe tells it.
     pub fn refuse_next(&self, status: u16, message: &str) {
         let body = json!({ "error": { "message": message, "type": "invalid_request_error" } });
         self.state().script.push_back((status, body.to_string()));
+    }
+}
+
+/// An answer that waits.
+pub struct Held {
+    came: Receiver<()>,
+    release: Sender<()>,
+}
+
+impl Held {
+    /// Waits until the request is there.
+    pub async fn came(&mut self) {
+        (&mut self.came).await.unwrap();
+    }
+
+    pub fn release(self) {
+        self.release.send(()).unwrap();
     }
 }
 
@@ -153,12 +190,25 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         params: url::form_urlencoded::parse(text).into_owned().collect(),
         headers: headers.collect(),
     };
-    let (scripted, date) = {
+    let date = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.asked.push(asked.clone());
-        let is_scripted = state.script_for.as_ref().is_none_or(|path| asked.path == *path);
-        (if is_scripted { state.script.pop_front() } else { None }, state.date.clone())
+        state.date.clone()
     };
+    let next = || {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_scripted = state.script_for.as_ref().is_none_or(|path| asked.path == *path);
+        if is_scripted { state.script.pop_front() } else { None }
+    };
+    let mut scripted = next();
+    while scripted.as_ref().is_some_and(|(status, _)| *status == HOLD) {
+        let hold = state.lock().unwrap_or_else(PoisonError::into_inner).holds.pop_front();
+        let (came, released) = hold.unwrap();
+        came.send(()).unwrap();
+        // Also where the test gives up.
+        let _ = released.await;
+        scripted = next();
+    }
     let reply = |status: u16, body: String| {
         let mut reply = HttpResponse::build(StatusCode::from_u16(status).unwrap());
         if let Some(date) = &date {
@@ -166,7 +216,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         }
         reply.content_type("application/json").body(body)
     };
-    if let Some((status, body)) = scripted {
+    if let Some((status, body)) = scripted.filter(|(status, _)| *status != USUAL) {
         if status == HANG {
             std::future::pending::<()>().await;
         }
