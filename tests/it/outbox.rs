@@ -330,7 +330,8 @@ async fn mails_claimed_ahead_go_back_untried_at_a_stop() {
     let wake = tokio::sync::Notify::new();
     let running = tokio::spawn(async move { outbox::run(&outbox, || (), &wake, stopped).await });
     // One was sent and one hangs: what is counted beside is claimed ahead.
-    while house.rows().iter().filter(|row| row.attempts > 0).count() < 3 {
+    let begun = || server.commands().iter().filter(|command| command.starts_with("MAIL")).count();
+    while begun() < 2 || house.rows().iter().filter(|row| row.attempts > 0).count() < 3 {
         tokio::task::yield_now().await;
     }
     stop.send_replace(true);
