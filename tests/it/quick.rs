@@ -74,15 +74,15 @@ async fn an_event_that_somebody_else_stored_meanwhile_is_a_duplicate() {
 }
 
 #[actix_rt::test]
-async fn a_reference_that_somebody_else_gave_away_meanwhile_is_left_to_the_workers_and_its_order_comes_out_right() {
+async fn a_reference_that_somebody_else_gave_away_meanwhile_keeps_the_order_that_it_names() {
     let (db, stream) = (TestDb::new(), checkout(3));
     let receiver = Receiver::start(&db);
     // Another instance has just taken the payment intent's first event in: its order has a reference and a row.
     let taken = "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, facts) \
-                 VALUES ('00000000-0000-0000-0000-000000000001', 'stripe', '', false, '{}', 'pending', 'pending', '{\"shop_by_object\":{}}'); \
+                 VALUES ('00000000-0000-0000-0000-000000000001', 'stripe', '', false, 'THE-INTENT', 'pending', 'pending', '{}'); \
                  INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
-                 VALUES ('{}', 'object', '', false, 'stripe', '00000000-0000-0000-0000-000000000001')";
-    meanwhile(&db, taken.replace("{}", &stream.purchase.payment_intent));
+                 VALUES ('THE-INTENT', 'object', '', false, 'stripe', '00000000-0000-0000-0000-000000000001')";
+    meanwhile(&db, taken.replace("THE-INTENT", &stream.purchase.payment_intent));
     assert_eq!(deliver(&receiver, &stream, 0..4).await, ["accepted"; 4]);
     fail::remove("intake.before_commit");
     receiver.settle().await;
