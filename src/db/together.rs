@@ -15,13 +15,13 @@ pub fn ask<A: Parts>(parts: A) -> Ask<A> {
 
 /// Changes that are made by one statement, hence all of them or none: each part is an `INSERT`, `UPDATE` or `DELETE` that
 /// ends in `RETURNING`, or a `SELECT` that others read by its name. They are made in the sequence in which they stand, none
-/// sees in a table what another has done there, and none waits for a lock longer than [`PATIENCE`].
+/// sees in a table what another has done there, and none waits for a lock longer than 100 ms.
 pub fn change<A: Parts>(parts: A) -> Change<A> {
     Change { parts }
 }
 
 /// So long a change waits for what another transaction holds.
-pub const PATIENCE: &str = "100ms";
+const PATIENCE: &str = "100ms";
 
 /// See [`ask`].
 #[derive(Debug)]

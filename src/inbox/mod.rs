@@ -19,11 +19,13 @@
 
 pub mod browse;
 pub mod known;
+mod put;
 mod store;
 
 pub use known::{Conflict, conflicts};
-pub use store::{ClaimedEvent, Left, NewEvent, claim, claim_to_fetch, explain_other_mode, leave_to_fetch};
-pub use store::{Reopened, Seen, insert, mark_pending, postpone, put, put_back, reopen, seen, settle};
+pub use put::{NewEvent, Seen, insert, put, seen};
+pub use store::{ClaimedEvent, Left, Reopened, claim, claim_to_fetch, explain_other_mode, leave_to_fetch};
+pub use store::{mark_pending, postpone, put_back, reopen, settle};
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
