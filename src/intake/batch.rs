@@ -60,13 +60,18 @@ fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> 
     if link.careful_until.is_some_and(|until| Instant::now() < until) {
         return careful(&mut link.conn, settings, batch);
     }
-    match quick::commit(&mut link.conn, settings, batch) {
-        Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
-        Ok(None) => {}
-        Err(error) if is_broken(&error) => return lost(&error, batch),
-        Err(error) => {
-            log::debug!(error:% = error, events = batch.len(); "somebody was faster, or something is odd: a batch goes the careful way");
-            link.careful_until = Some(Instant::now() + CAUTION);
+    // Who was faster is done by now: a second look mostly finds nobody in the way.
+    for looks in 1..=2 {
+        match quick::commit(&mut link.conn, settings, batch) {
+            Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
+            Ok(None) => break,
+            Err(error) if is_broken(&error) => return lost(&error, batch),
+            Err(error) if looks == 1 && is_lost_race(&error) => {}
+            Err(error) => {
+                log::debug!(error:% = error, events = batch.len(); "somebody is in the way, or something is odd: a batch goes the careful way");
+                link.careful_until = Some(Instant::now() + CAUTION);
+                break;
+            }
         }
     }
     careful(&mut link.conn, settings, batch)
@@ -110,6 +115,19 @@ fn careful_halves(conn: &mut PgConnection, settings: &Settings, batch: &[&Submis
     };
     done.answers.extend(rest.answers);
     Done { answers: done.answers, pending: done.pending || rest.pending, broken: rest.broken }
+}
+
+/// What was looked at is no longer so: the constraints say it that guard what is written.
+fn is_lost_race(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseError(
+            DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::SerializationFailure,
+            _
+        )
+    )
 }
 
 /// An error after which the connection's state is unknown, or the server takes no writes at all.
