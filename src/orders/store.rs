@@ -143,7 +143,8 @@ pub fn move_references(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<(
     .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
     .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.to).collect::<Vec<_>>())
     .execute(conn)?;
-    sql_query("UPDATE orders SET moved = true WHERE id = ANY($1) AND NOT moved")
+    // The version, too: whoever has looked at the order without a lock must not write what this reference led to.
+    sql_query("UPDATE orders SET moved = true, version = version + 1 WHERE id = ANY($1) AND NOT moved")
         .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
         .execute(conn)
         .map(drop)
