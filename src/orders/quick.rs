@@ -7,7 +7,7 @@
 use super::Settings;
 use super::grouping::{Asked, Incoming, group, name_all, unnamed};
 use super::plan::Plan;
-use super::reconcile::compute;
+use super::reconcile::{compute, hold_and_release};
 use super::store::{self, Known, Looked, Scoped};
 use crate::db::{Part, Parts, Values};
 use crate::outbox::{self, NewNotice};
@@ -78,12 +78,6 @@ impl Ready<'_> {
     /// # Errors
     /// The database's.
     pub fn finish(&self, conn: &mut PgConnection) -> QueryResult<()> {
-        if !self.plan.holds.is_empty() {
-            outbox::hold(conn, &self.plan.holds)?;
-        }
-        if !self.plan.releases.is_empty() {
-            outbox::release(conn, &self.plan.releases)?;
-        }
-        Ok(())
+        hold_and_release(conn, &self.plan)
     }
 }

@@ -225,6 +225,11 @@ fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
     if !plan.rehomed.is_empty() {
         outbox::rehome(conn, &plan.rehomed)?;
     }
+    hold_and_release(conn, plan)
+}
+
+/// Holds messages that were queued before, and lets them go.
+pub(super) fn hold_and_release(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
     if !plan.holds.is_empty() {
         outbox::hold(conn, &plan.holds)?;
     }
