@@ -107,6 +107,7 @@ pub struct Bench {
     pub statements: bool,
     /// Settings of the product's sessions.
     pub session: Vec<String>,
+    asked: Vec<String>,
     tapes: RefCell<Vec<(Traffic, Rc<Tape>)>>,
     numbers: Cell<u64>,
 }
@@ -125,6 +126,7 @@ impl Bench {
             stored: args.with_5m.then_some(5_000_000),
             statements: args.statements,
             session: args.session.clone(),
+            asked: args.only.clone(),
             tapes: RefCell::default(),
             numbers: Cell::new(0),
         })
@@ -138,6 +140,11 @@ impl Bench {
         let tape = Rc::new(Tape::make(traffic, self.numbers(self.enough()), self.enough())?);
         self.tapes.borrow_mut().push((traffic, Rc::clone(&tape)));
         Ok(tape)
+    }
+
+    /// A row was asked for by its name.
+    pub fn is_asked(&self, row: &str) -> bool {
+        self.asked.iter().any(|part| row.contains(&part[..]))
     }
 
     /// Events that suffice for one measurement.

@@ -100,6 +100,14 @@ pub fn family_cpu(parent: u32) -> Result<Duration> {
     Ok(total)
 }
 
+/// The processor time of a process's first thread, or of any thread, by its directory in `/proc`: by the scheduler's own
+/// clock, in nanoseconds.
+pub fn scheduled(directory: impl AsRef<Path>) -> Result<Duration> {
+    let text = fs::read_to_string(directory.as_ref().join("schedstat")).context("reading /proc: only Linux has it")?;
+    let nanos = text.split_whitespace().next().and_then(|word| word.parse().ok()).context("an odd schedstat")?;
+    Ok(Duration::from_nanos(nanos))
+}
+
 fn memory(pid: u32, key: &str) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).context("reading /proc")?;
     let line = text.lines().find_map(|line| line.strip_prefix(key)).context("an odd /proc/…/status")?;

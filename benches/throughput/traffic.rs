@@ -96,6 +96,13 @@ impl Tape {
         &self.bytes[if n == 0 { 0 } else { self.ends[n - 1] }..self.ends[n]]
     }
 
+    /// The body of a request.
+    pub fn body(&self, n: usize) -> &[u8] {
+        let request = self.request(n);
+        let head = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
+        &request[head..]
+    }
+
     /// The mean length of a body, in bytes.
     pub fn body_length(&self) -> usize {
         self.bodies / self.len().max(1)

@@ -14,12 +14,13 @@ use std::marker::PhantomData;
 /// A statement in the making: [`Prepared::bind`] gives each of `$1`, `$2`, … its value. They stand in this sequence, and
 /// each stands once.
 pub fn prepared(sql: &'static str) -> Prepared<()> {
-    Prepared { sql, values: () }
+    Prepared { before: "", sql, values: () }
 }
 
 /// A statement with its values so far.
 #[derive(Debug)]
 pub struct Prepared<V> {
+    before: &'static str,
     sql: &'static str,
     values: V,
 }
@@ -35,7 +36,18 @@ pub struct Bound<V, T, U> {
 impl<V> Prepared<V> {
     /// The next placeholder's value, of the SQL type `T`.
     pub fn bind<T, U>(self, value: U) -> Prepared<Bound<V, T, U>> {
-        Prepared { sql: self.sql, values: Bound { before: self.values, value, kind: PhantomData } }
+        let values = Bound { before: self.values, value, kind: PhantomData };
+        Prepared { before: self.before, sql: self.sql, values }
+    }
+
+    /// A statement that is written as a part of a [`change`](super::change), on its own: no condition is asked for.
+    #[must_use]
+    pub fn unconditional(self) -> Self {
+        Self { before: "WITH guard AS (SELECT true AS holds) ", ..self }
+    }
+
+    pub(super) fn text(&self) -> &'static str {
+        self.sql
     }
 }
 
@@ -104,6 +116,7 @@ impl<V: Values> Prepared<V> {
 
 impl<V: Values> QueryFragment<Pg> for Prepared<V> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(self.before);
         self.write(&mut out)
     }
 }

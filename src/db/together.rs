@@ -2,10 +2,10 @@
 
 use super::statement::{Prepared, Values};
 use diesel::connection::Connection;
-use diesel::pg::Pg;
+use diesel::pg::{Pg, PgConnection};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::Untyped;
-use diesel::{QueryResult, RunQueryDsl};
+use diesel::sql_types::{Bool, Untyped};
+use diesel::{QueryResult, QueryableByName, RunQueryDsl};
 
 /// Questions that are answered by one row, which has the columns of all of them: each part gives exactly one row, under
 /// names that no other part has.
@@ -13,11 +13,13 @@ pub fn ask<A: Parts>(parts: A) -> Ask<A> {
     Ask { parts }
 }
 
-/// Changes that are made by one statement, hence all of them or none: each part is an `INSERT`, `UPDATE` or `DELETE` that
-/// ends in `RETURNING`, or a `SELECT` that others read by its name. They are made in the sequence in which they stand, none
-/// sees in a table what another has done there, and none waits for a lock longer than 100 ms.
-pub fn change<A: Parts>(parts: A) -> Change<A> {
-    Change { parts }
+/// Changes that are made by one statement, hence all of them or none, and only where all `conditions` hold.
+///
+/// A condition is an expression. Each part is an `INSERT`, `UPDATE` or `DELETE` that ends in `RETURNING`, or a `SELECT` that
+/// others read by its name; it selects what it changes `WHERE (SELECT holds FROM guard)`. Parts are made in the sequence in
+/// which they stand, none sees in a table what another has done there, and none waits for a lock longer than 100 ms.
+pub fn change<C: Parts, A: Parts>(conditions: C, parts: A) -> Change<C, A> {
+    Change { conditions, parts }
 }
 
 /// So long a change waits for what another transaction holds.
@@ -31,8 +33,25 @@ pub struct Ask<A> {
 
 /// See [`change`].
 #[derive(Debug)]
-pub struct Change<A> {
+pub struct Change<C, A> {
+    conditions: C,
     parts: A,
+}
+
+#[derive(QueryableByName)]
+struct Done {
+    #[diesel(sql_type = Bool)]
+    done: bool,
+}
+
+impl<C: Parts, A: Parts> Change<C, A> {
+    /// Makes it; says whether the conditions held. Where they did not, nothing was done.
+    ///
+    /// # Errors
+    /// The database's; nothing was done then, either.
+    pub fn make(self, conn: &mut PgConnection) -> QueryResult<bool> {
+        self.get_result::<Done>(conn).map(|row| row.done)
+    }
 }
 
 /// A statement under the name by which the others of its company know it.
@@ -67,6 +86,17 @@ pub enum Frame {
     Row,
     /// `name AS (…)`
     With,
+    /// `AND (…)`
+    Condition,
+}
+
+/// How a part says that it depends on the conditions.
+const GUARDED: &str = "(SELECT holds FROM guard)";
+
+impl Parts for () {
+    fn each<'a, 'b: 'a>(&'b self, _: &mut AstPass<'a, 'b, Pg>, _: Frame, _: &mut Vec<&'static str>) -> QueryResult<()> {
+        Ok(())
+    }
 }
 
 impl<V: Values> Parts for Option<Part<V>> {
@@ -77,8 +107,13 @@ impl<V: Values> Parts for Option<Part<V>> {
         names: &mut Vec<&'static str>,
     ) -> QueryResult<()> {
         let Some(Part { name, statement }) = self else { return Ok(()) };
-        if !names.is_empty() {
-            out.push_sql(", ");
+        if matches!(frame, Frame::With) && !statement.text().contains(GUARDED) {
+            return Err(diesel::result::Error::QueryBuilderError(format!("{name} would be made in any case").into()));
+        }
+        match frame {
+            Frame::Condition => out.push_sql(" AND "),
+            Frame::Row | Frame::With if !names.is_empty() => out.push_sql(", "),
+            Frame::Row | Frame::With => {}
         }
         names.push(name);
         if matches!(frame, Frame::With) {
@@ -115,9 +150,11 @@ impl<A: Parts> QueryFragment<Pg> for Ask<A> {
     }
 }
 
-impl<A: Parts> QueryFragment<Pg> for Change<A> {
+impl<C: Parts, A: Parts> QueryFragment<Pg> for Change<C, A> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH ");
+        out.push_sql("WITH guard AS MATERIALIZED (SELECT true");
+        self.conditions.each(&mut out, Frame::Condition, &mut Vec::new())?;
+        out.push_sql(" AS holds), ");
         let mut names = Vec::new();
         self.parts.each(&mut out, Frame::With, &mut names)?;
         // Left to right: first the patience, then each part to its end.
@@ -125,26 +162,34 @@ impl<A: Parts> QueryFragment<Pg> for Change<A> {
         for name in names {
             out.push_sql(&format!(" + (SELECT count(*) FROM {name})"));
         }
+        out.push_sql(" AS made, (SELECT holds FROM guard) AS done");
         Ok(())
     }
 }
 
-macro_rules! a_query {
-    ($($name:ident),*) => {$(
-        impl<A> QueryId for $name<A> {
-            type QueryId = ();
-            // The text tells them apart.
-            const HAS_STATIC_QUERY_ID: bool = false;
-        }
-
-        impl<A> Query for $name<A> {
-            type SqlType = Untyped;
-        }
-
-        impl<A, C: Connection> RunQueryDsl<C> for $name<A> {}
-    )*};
+impl<A> QueryId for Ask<A> {
+    type QueryId = ();
+    // The text tells them apart.
+    const HAS_STATIC_QUERY_ID: bool = false;
 }
-a_query!(Ask, Change);
+
+impl<A> Query for Ask<A> {
+    type SqlType = Untyped;
+}
+
+impl<A, C: Connection> RunQueryDsl<C> for Ask<A> {}
+
+impl<C, A> QueryId for Change<C, A> {
+    type QueryId = ();
+    // The text tells them apart.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<C, A> Query for Change<C, A> {
+    type SqlType = Untyped;
+}
+
+impl<C, A, Conn: Connection> RunQueryDsl<Conn> for Change<C, A> {}
 
 #[cfg(test)]
 mod tests {
@@ -153,6 +198,7 @@ mod tests {
     use crate::db::prepared;
     use diesel::debug_query;
     use diesel::pg::Pg;
+    use diesel::query_builder::QueryFragment;
     use diesel::sql_types::Integer;
 
     #[test]
@@ -166,15 +212,28 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_made_in_their_sequence_and_what_is_not_there_is_left_out() {
-        let one = prepared("DELETE FROM x WHERE a = $1 RETURNING true").bind::<Integer, _>(7).called("one");
-        let two = prepared("DELETE FROM y WHERE b = $1 RETURNING true").bind::<Integer, _>(8).called("two");
+    fn changes_are_made_in_their_sequence_where_conditions_hold_and_what_is_not_there_is_left_out() {
+        let condition = prepared("$1 < 7").bind::<Integer, _>(6).called("less");
+        let one = prepared("DELETE FROM x WHERE a = $1 AND (SELECT holds FROM guard) RETURNING true");
+        let one = one.bind::<Integer, _>(7).called("one");
+        let two = prepared("DELETE FROM y WHERE (SELECT holds FROM guard) AND b = $1 RETURNING true");
+        let two = two.bind::<Integer, _>(8).called("two");
         let none = Some(prepared("DELETE FROM z RETURNING true").called("none")).filter(|_| false);
         assert_eq!(
-            debug_query::<Pg, _>(&change((Some(one), (none, Some(two))))).to_string(),
-            "WITH one AS (DELETE FROM x WHERE a = $1 RETURNING true), two AS (DELETE FROM y WHERE b = $2 RETURNING true) \
+            debug_query::<Pg, _>(&change(Some(condition), (Some(one), (none, Some(two))))).to_string(),
+            "WITH guard AS MATERIALIZED (SELECT true AND ($1 < 7) AS holds), \
+             one AS (DELETE FROM x WHERE a = $2 AND (SELECT holds FROM guard) RETURNING true), \
+             two AS (DELETE FROM y WHERE (SELECT holds FROM guard) AND b = $3 RETURNING true) \
              SELECT length(set_config('lock_timeout', '100ms', true)) + (SELECT count(*) FROM one) + (SELECT count(*) FROM two) \
-             -- binds: [7, 8]"
+             AS made, (SELECT holds FROM guard) AS done -- binds: [6, 7, 8]"
         );
+    }
+
+    #[test]
+    fn a_part_that_asks_for_no_condition_is_refused() {
+        let one = prepared("DELETE FROM x RETURNING true").called("one");
+        let mut builder = <Pg as diesel::backend::Backend>::QueryBuilder::default();
+        let refused = change((), Some(one)).to_sql(&mut builder, &Pg);
+        assert!(refused.unwrap_err().to_string().contains("one would be made"));
     }
 }

@@ -9,7 +9,7 @@ use diesel::QueryResult;
 use diesel::pg::PgConnection;
 use std::collections::HashMap;
 
-pub use store::{Seen, insert, seen};
+pub use store::{Seen, insert, seen, unseen};
 use store::{insert_events, insert_payloads, name_snapshots};
 
 /// An event to be stored.

@@ -24,15 +24,16 @@ pub struct Done {
 /// After the quick way has failed, all go the careful way for so long: whoever was in the way will be again.
 const CAUTION: Duration = Duration::from_secs(2);
 
-/// A connection, and how careful it is.
+/// A connection, what is known by heart of what lies behind it, and how careful it is.
 pub struct Link {
     conn: PgConnection,
+    heart: quick::Heart,
     careful_until: Option<Instant>,
 }
 
 impl From<PgConnection> for Link {
     fn from(conn: PgConnection) -> Self {
-        Self { conn, careful_until: None }
+        Self { conn, heart: quick::Heart::default(), careful_until: None }
     }
 }
 
@@ -62,13 +63,15 @@ fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> 
     }
     // Who was faster is done by now: a second look mostly finds nobody in the way.
     for looks in 1..=2 {
-        match quick::commit(&mut link.conn, settings, batch) {
+        match quick::commit(&mut link.conn, &mut link.heart, settings, batch) {
             Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
             Ok(None) => break,
             Err(error) if is_broken(&error) => return lost(&error, batch),
             Err(error) if looks == 1 && is_lost_race(&error) => {}
             Err(error) => {
-                log::debug!(error:% = error, events = batch.len(); "somebody is in the way, or something is odd: a batch goes the careful way");
+                let level =
+                    if matches!(error, Error::DatabaseError(..)) { log::Level::Debug } else { log::Level::Error };
+                log::log!(level, error:% = error, events = batch.len(); "somebody is in the way, or something is odd: a batch goes the careful way");
                 link.careful_until = Some(Instant::now() + CAUTION);
                 break;
             }

@@ -26,6 +26,11 @@ impl<'a> Sorted<'a> {
         self.firsts.iter().map(|n| self.batch[*n])
     }
 
+    /// Some key came more than once.
+    pub fn has_doubles(&self) -> bool {
+        self.firsts.len() < self.batch.len()
+    }
+
     /// Their events.
     pub fn events(&self) -> Vec<&'a NewEvent> {
         self.each().map(|submission| &submission.event).collect()

@@ -1,18 +1,21 @@
-//! The quick way: look at the orders without a lock, compute, and write only if nobody has changed them meanwhile.
+//! The quick way: learn of the orders without a lock, compute, and write only if nobody has changed them meanwhile.
 //!
-//! What is written fails as a whole where an order's version is not the one that was looked at, or a new reference names
-//! an order by now. Then, and wherever more than orders, new references and messages is concerned, `reconcile` does it,
-//! which locks first. Both compute the same.
+//! What is known of the orders was looked up just now, or is remembered from the last writes. Either may be out of date by
+//! the time of writing: what is written fails as a whole where an order's version is not the one that was known, or a new
+//! reference names an order by now. Then, and wherever more than orders, new references and messages is concerned,
+//! `reconcile` does it, which locks first. Both compute the same.
 
 use super::Settings;
 use super::grouping::{Asked, Incoming, group, name_all, unnamed};
+use super::memory::Memory;
 use super::plan::Plan;
 use super::reconcile::{compute, hold_and_release};
-use super::store::{self, Known, Looked, Scoped};
+use super::store::{self, Known, Looked, Scoped, Written};
 use crate::db::{Part, Parts, Values};
 use crate::outbox::{self, NewNotice};
 use diesel::QueryResult;
 use diesel::pg::PgConnection;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Asks what is known of the orders of some facts: [`Looked`]. None where they have no references.
@@ -23,7 +26,12 @@ pub fn look<'a>(asked: &Asked<'a>, settings: &Settings) -> Option<Part<impl Valu
 /// What is to be written of orders, where nothing changes meanwhile.
 #[derive(Debug, Default)]
 pub struct Ready<'a> {
+    /// All references and the orders that they are to name.
+    names: Vec<(&'a Scoped, Uuid)>,
+    /// The new ones among them.
     references: Vec<(&'a Scoped, Uuid)>,
+    /// The versions of what the writes are based on.
+    versions: Vec<(Uuid, i64)>,
     plan: Plan,
 }
 
@@ -35,7 +43,26 @@ pub fn ready<'a>(
     wanted: impl Fn(usize) -> bool,
     looked: Looked,
 ) -> Option<Ready<'a>> {
-    let Known { mut named, orders } = looked.read(asked.references.len())?;
+    merge(settings, asked, incoming, wanted, looked.read(asked.references.len())?)
+}
+
+/// The same by what is remembered: to be written only on [`Ready::conditions`].
+pub fn ready_by_heart<'a>(
+    settings: &Settings,
+    asked: &Asked<'a>,
+    incoming: &[&Incoming],
+    memory: &Memory,
+) -> Option<Ready<'a>> {
+    merge(settings, asked, incoming, |_| true, memory.recall(asked))
+}
+
+fn merge<'a>(
+    settings: &Settings,
+    asked: &Asked<'a>,
+    incoming: &[&Incoming],
+    wanted: impl Fn(usize) -> bool,
+    Known { mut named, orders }: Known,
+) -> Option<Ready<'a>> {
     // A reference that names an order without a row: somebody is about to write it.
     if named.iter().flatten().any(|order| !orders.contains_key(order)) {
         return None;
@@ -49,13 +76,21 @@ pub fn ready<'a>(
     }
     let moves = plan.retired.is_empty() && plan.moves.is_empty() && plan.same.is_empty() && plan.rehomed.is_empty();
     plan.writes.sort_unstable_by_key(|order| order.id);
-    moves.then_some(Ready { references, plan })
+    let names = asked.references.iter().zip(&named).filter_map(|(name, order)| Some((*name, (*order)?))).collect();
+    let versions = orders.values().map(|order| (order.id, order.version)).collect();
+    moves.then_some(Ready { names, references, versions, plan })
 }
 
-impl Ready<'_> {
+impl<'a> Ready<'a> {
     /// The notices that became due.
     pub fn notices(&self) -> &[NewNotice] {
         &self.plan.notices
+    }
+
+    /// What was remembered is still so.
+    pub fn conditions(&self) -> impl Parts + use<'a> {
+        let new: Vec<&Scoped> = self.references.iter().map(|(reference, _)| *reference).collect();
+        (store::unknown(&new), store::unchanged(&self.versions))
     }
 
     /// References and orders.
@@ -79,5 +114,23 @@ impl Ready<'_> {
     /// The database's.
     pub fn finish(&self, conn: &mut PgConnection) -> QueryResult<()> {
         hold_and_release(conn, &self.plan)
+    }
+
+    /// Remembers what was written, once it is committed.
+    pub fn remember(self, memory: &mut Memory, settings: &Settings) {
+        let mut names: HashMap<Uuid, Vec<&Scoped>> = HashMap::new();
+        for (name, order) in self.names {
+            names.entry(order).or_default().push(name);
+        }
+        let is_large =
+            |order: &Written| settings.largest.is_some_and(|most| order.json.len() > most.unsigned_abs() as usize);
+        for order in self.plan.writes {
+            if is_large(&order) {
+                memory.forget(order.id);
+            } else {
+                let own = names.remove(&order.id).unwrap_or_default();
+                memory.learn(order, own.into_iter());
+            }
+        }
     }
 }

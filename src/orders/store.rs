@@ -8,6 +8,7 @@ use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What keeps orders apart: a reference means something only within it.
@@ -60,9 +61,11 @@ fn unzip<'a>(references: &[&'a Scoped]) -> Columns<'a> {
 pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<Vec<Option<Uuid>>> {
     let (values, kinds, accounts, livemodes, sources) = unzip(references);
     let rows: Vec<ReferenceRow> = prepared(
-        "SELECT asked.n, r.order_id FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS asked (value, kind, account, livemode, source, n) \
+        "SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
+                                                unnest($5) AS livemode, unnest($6) AS source) asked \
          JOIN order_references r USING (value, kind, account, livemode, source)",
     )
+    .bind::<Array<BigInt>, _>(places(references.len()))
     .bind::<Array<Text>, _>(values)
     .bind::<Array<Text>, _>(kinds)
     .bind::<Array<Text>, _>(accounts)
@@ -72,7 +75,12 @@ pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<V
     Ok(placed(references.len(), rows.iter().map(|row| (row.n, row.order_id))))
 }
 
-/// One place for each of `count`; the first has the number 1.
+/// The numbers of `count` places: the first has the number 1.
+fn places(count: usize) -> Vec<i64> {
+    (1..).take(count).collect()
+}
+
+/// One place for each of `count`.
 fn placed(count: usize, rows: impl Iterator<Item = (i64, Uuid)>) -> Vec<Option<Uuid>> {
     let mut named = vec![None; count];
     for (n, order) in rows {
@@ -87,15 +95,34 @@ fn placed(count: usize, rows: impl Iterator<Item = (i64, Uuid)>) -> Vec<Option<U
 /// writer's uncommitted ones.
 pub fn refer(conn: &mut PgConnection, references: &[(&Scoped, Uuid)]) -> QueryResult<usize> {
     const REFER: &str = "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
-                         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+                         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6) ON CONFLICT DO NOTHING";
     referring(REFER, references).execute(conn)
 }
 
 /// The same as part of a change, which fails where one of them names an order already.
 pub fn refer_new<'a>(references: &[(&'a Scoped, Uuid)]) -> Option<Part<impl Values + use<'a>>> {
     const REFER: &str = "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
-                         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6) RETURNING true";
+                         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6) WHERE (SELECT holds FROM guard) RETURNING true";
     (!references.is_empty()).then(|| referring(REFER, references).called("referred"))
+}
+
+/// The condition that none of `references` names an order, whatever their scope.
+pub fn unknown<'a>(references: &[&'a Scoped]) -> Option<Part<impl Values + use<'a>>> {
+    let unknown = prepared("NOT EXISTS (SELECT FROM order_references WHERE value = ANY ($1))")
+        .bind::<Array<Text>, _>(references.iter().map(|r| &r.reference.value[..]).collect::<Vec<_>>());
+    (!references.is_empty()).then(|| unknown.called("unknown"))
+}
+
+/// The condition that these orders are still of these versions.
+pub fn unchanged(orders: &[(Uuid, i64)]) -> Option<Part<impl Values + use<>>> {
+    let (ids, versions): (Vec<Uuid>, Vec<i64>) = orders.iter().copied().unzip();
+    let unchanged = prepared(
+        "NOT EXISTS (SELECT FROM (SELECT unnest($1) AS id, unnest($2) AS version) read LEFT JOIN orders o USING (id) \
+                     WHERE o.version IS DISTINCT FROM read.version)",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    .bind::<Array<BigInt>, _>(versions);
+    (!orders.is_empty()).then(|| unchanged.called("unchanged"))
 }
 
 fn referring<'a>(sql: &'static str, references: &[(&'a Scoped, Uuid)]) -> Prepared<impl Values + use<'a>> {
@@ -242,17 +269,19 @@ pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Va
     let (values, kinds, accounts, livemodes, sources) = unzip(references);
     prepared(
         "WITH named AS MATERIALIZED ( \
-             SELECT asked.n, r.order_id FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS asked (value, kind, account, livemode, source, n) \
+             SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
+                                                     unnest($5) AS livemode, unnest($6) AS source) asked \
              JOIN order_references r USING (value, kind, account, livemode, source)), \
          found AS MATERIALIZED ( \
              SELECT o.id, o.reference, o.version, o.moved OR o.merged_into IS NOT NULL OR octet_length(o.facts) > given.largest AS odd, \
                     CASE WHEN octet_length(o.facts) > given.largest THEN '{}' ELSE o.facts END AS facts \
-             FROM orders o, (SELECT $6 AS largest) given WHERE o.id = ANY (ARRAY(SELECT order_id FROM named))) \
+             FROM orders o, (SELECT $7 AS largest) given WHERE o.id = ANY (ARRAY(SELECT order_id FROM named))) \
          SELECT ARRAY(SELECT n FROM named) AS named, ARRAY(SELECT order_id FROM named) AS named_orders, \
                 ARRAY(SELECT id FROM found) AS orders, ARRAY(SELECT reference FROM found) AS order_names, \
                 ARRAY(SELECT facts FROM found) AS order_facts, ARRAY(SELECT version FROM found) AS order_versions, \
                 ARRAY(SELECT odd FROM found) AS order_is_odd",
     )
+    .bind::<Array<BigInt>, _>(places(references.len()))
     .bind::<Array<Text>, _>(values)
     .bind::<Array<Text>, _>(kinds)
     .bind::<Array<Text>, _>(accounts)
@@ -273,7 +302,7 @@ impl Looked {
         let rows = self.orders.into_iter().zip(self.order_names).zip(self.order_facts).zip(self.order_versions);
         let known = rows.map(|(((id, reference), facts), version)| {
             let facts = read_facts(&facts);
-            (id, Locked { id, reference, facts, version, moved: false, merged: false, large: false })
+            (id, Arc::new(Locked { id, reference, facts, version, moved: false, merged: false, large: false }))
         });
         Some(Known { named, orders: known.collect() })
     }
@@ -285,7 +314,7 @@ pub struct Known {
     /// The order that each reference names.
     pub named: Vec<Option<Uuid>>,
     /// Those orders.
-    pub orders: HashMap<Uuid, Locked>,
+    pub orders: HashMap<Uuid, Arc<Locked>>,
 }
 
 fn read_facts(json: &str) -> Result<Facts, String> {
@@ -317,8 +346,10 @@ pub struct Written {
     pub scope: Scope,
     /// What it is.
     pub order: Order,
-    /// What that is derived from, as JSON.
-    pub facts: String,
+    /// What that is derived from.
+    pub facts: Facts,
+    /// The same as JSON.
+    pub json: String,
 }
 
 impl Written {
@@ -334,7 +365,7 @@ impl Written {
 /// Where someone else has written one of them since it was read: of locked orders that can only be one that was not
 /// there yet, which nobody could lock.
 pub fn write(conn: &mut PgConnection, orders: &[Written]) -> QueryResult<()> {
-    writing(orders).execute(conn).map(drop)
+    writing(orders).unconditional().execute(conn).map(drop)
 }
 
 /// The same as part of a change.
@@ -352,9 +383,10 @@ fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
                              amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version, subscription, renewal, line_items) \
          SELECT id, source, account, livemode, reference, status, money_status, string_to_array(reasons, ' '), currency, expected, \
                 paid, refunded, lost, email, name, locale, facts, read + 1, subscription, renewal, lines::json \
-         FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
-              AS new (id, source, account, livemode, reference, status, money_status, reasons, currency, expected, \
-                      paid, refunded, lost, email, name, locale, facts, read, subscription, renewal, lines) \
+         FROM (SELECT unnest($1) AS id, unnest($2) AS source, unnest($3) AS account, unnest($4) AS livemode, unnest($5) AS reference, unnest($6) AS status, \
+                      unnest($7) AS money_status, unnest($8) AS reasons, unnest($9) AS currency, unnest($10) AS expected, unnest($11) AS paid, unnest($12) AS refunded, \
+                      unnest($13) AS lost, unnest($14) AS email, unnest($15) AS name, unnest($16) AS locale, unnest($17) AS facts, unnest($18) AS read, \
+                      unnest($19) AS subscription, unnest($20) AS renewal, unnest($21) AS lines WHERE (SELECT holds FROM guard)) new \
          ON CONFLICT (id) DO UPDATE SET reference = EXCLUDED.reference, status = EXCLUDED.status, money_status = EXCLUDED.money_status, \
              review_reasons = EXCLUDED.review_reasons, currency = EXCLUDED.currency, amount_expected = EXCLUDED.amount_expected, \
              amount_paid = EXCLUDED.amount_paid, amount_refunded = EXCLUDED.amount_refunded, amount_lost = EXCLUDED.amount_lost, \
@@ -380,7 +412,7 @@ fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_email.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_name.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.locale.as_deref()))
-    .bind::<Array<Text>, _>(column(orders, |o| &o.facts[..]))
+    .bind::<Array<Text>, _>(column(orders, |o| &o.json[..]))
     .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.subscription.as_deref()))
     .bind::<Array<Bool>, _>(column(orders, |o| o.order.renewal))

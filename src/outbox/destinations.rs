@@ -22,7 +22,7 @@ use super::webhook::new_secret;
 use crate::notices::Kind;
 
 pub use store::{Listening, Subscription, find, list, listening};
-pub(super) use store::{Troubles, announce_slack, listeners, settle};
+pub(super) use store::{Troubles, announce_slack, listeners, same, settle};
 
 /// The destination that `SLACK_WEBHOOK_URL` is.
 pub const SLACK: &str = "slack";

@@ -106,7 +106,7 @@ pub fn enqueue(conn: &mut PgConnection, notices: &[NewNotice]) -> QueryResult<us
     let listeners =
         if notices.iter().any(|notice| notice.to_listeners) { destinations::listeners(conn)? } else { Vec::new() };
     let messages = fan_out(notices, &listeners);
-    if messages.is_empty() { Ok(0) } else { store::queueing(&messages).execute(conn) }
+    if messages.is_empty() { Ok(0) } else { store::queueing(&messages).unconditional().execute(conn) }
 }
 
 /// The messages that tell some notices.
@@ -114,20 +114,28 @@ pub struct Messages<'a>(Vec<(&'a NewNotice, Message<'a>)>);
 
 /// Whoever may hear of a notice, as they were read.
 #[derive(Default)]
-pub struct Listeners(Vec<Listener>);
+pub struct Listeners {
+    each: Vec<Listener>,
+    read: String,
+}
 
 impl Listeners {
     /// # Errors
     /// Where the row cannot be read.
-    pub fn of(listening: &Listening) -> QueryResult<Self> {
-        listening.read().map(Self)
+    pub fn of(listening: Listening) -> QueryResult<Self> {
+        Ok(Self { each: listening.read()?, read: listening.listeners })
+    }
+
+    /// The condition that they are still the same; none where none of `notices` is for them.
+    pub fn same(&self, notices: &[NewNotice]) -> Option<Part<impl Values + use<'_>>> {
+        notices.iter().any(|notice| notice.to_listeners).then(|| destinations::same(&self.read))
     }
 }
 
 impl<'a> Messages<'a> {
     /// One for each destination that hears of one of `notices`.
     pub fn of(notices: &'a [NewNotice], listeners: &'a Listeners) -> Self {
-        Self(fan_out(notices, &listeners.0))
+        Self(fan_out(notices, &listeners.each))
     }
 
     /// Queues those that were never queued, as part of a change.

@@ -1,4 +1,5 @@
-//! Between the look and the write somebody else may be faster: then the batch goes the careful way, and comes to the same.
+//! What is known of orders, by heart or by a look, may be out of date when they are written: then the batch is tried another
+//! way, and comes to the same.
 
 use crate::support::postgres::TestDb;
 use crate::support::server::{Receiver, count, now, texts};
@@ -6,7 +7,8 @@ use diesel::connection::SimpleConnection;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use ringup::dev::scenarios::{self, Stream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 fn checkout(seed: u64) -> Stream {
     scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now()).unwrap()
@@ -33,6 +35,60 @@ async fn deliver(receiver: &Receiver, stream: &Stream, events: std::ops::Range<u
 
 fn orders(db: &TestDb) -> Vec<Option<String>> {
     texts(&mut db.conn(), "SELECT reference || ' ' || status || ' ' || version AS text FROM orders ORDER BY reference")
+}
+
+/// Counts the looks from now on.
+fn looks() -> Arc<AtomicUsize> {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    fail::cfg_callback("intake.look", move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    })
+    .unwrap();
+    looks
+}
+
+#[actix_rt::test]
+async fn an_order_that_was_just_written_is_known_by_heart() {
+    let (db, stream, next) = (TestDb::new(), checkout(6), checkout(7));
+    let (receiver, looks) = (Receiver::start(&db), looks());
+    assert_eq!(deliver(&receiver, &stream, 0..4).await, ["accepted"; 4]);
+    assert_eq!(deliver(&receiver, &next, 0..4).await, ["accepted"; 4]);
+    assert_eq!(looks.load(Ordering::SeqCst), 1, "only the first, when nothing was known");
+    assert_eq!(deliver(&receiver, &stream, 1..2).await, ["duplicate"]);
+    assert_eq!(looks.load(Ordering::SeqCst), 2, "which event it repeats is looked up");
+    receiver.settle().await;
+    assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders WHERE status = 'paid'"), 2);
+    assert_eq!(receiver.mails().len(), 2);
+}
+
+#[actix_rt::test]
+async fn an_order_that_somebody_else_has_written_since_is_looked_up() {
+    let (db, stream) = (TestDb::new(), checkout(8));
+    let (one, other, looks) = (Receiver::start(&db), Receiver::start(&db), looks());
+    for n in 0..4 {
+        assert_eq!(deliver(if n % 2 == 0 { &one } else { &other }, &stream, n..n + 1).await, ["accepted"]);
+    }
+    assert!(looks.load(Ordering::SeqCst) > 2, "neither knows what the other has written");
+    one.settle().await;
+    let found = orders(&db);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)), "{found:?}");
+    assert_eq!(one.mails().len(), 1);
+}
+
+#[actix_rt::test]
+async fn whoever_has_subscribed_since_hears_of_an_order_that_is_known_by_heart() {
+    let (db, stream) = (TestDb::new(), checkout(9));
+    let receiver = Receiver::start(&db);
+    let first = checkout(10);
+    assert_eq!(deliver(&receiver, &first, 0..4).await, ["accepted"; 4]);
+    let subscribed = "INSERT INTO destinations (id, kind, url, events, secret) \
+                      VALUES ('sub_new', 'webhook', 'https://shop.example/hook', '{order.paid}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')";
+    db.conn().batch_execute(subscribed).unwrap();
+    assert_eq!(deliver(&receiver, &stream, 0..4).await, ["accepted"; 4]);
+    let told = texts(&mut db.conn(), "SELECT dedupe_key AS text FROM outbox WHERE destination = 'sub_new'");
+    assert_eq!(told.len(), 1, "{told:?}");
 }
 
 #[actix_rt::test]

@@ -1,5 +1,6 @@
 //! The rows of the table, each a file: what is measured, in which turns, and what it should come to.
 
+mod batches;
 mod connections;
 mod hot;
 mod idle;
@@ -59,7 +60,7 @@ pub struct Row {
 }
 
 /// All rows; those that take minutes last.
-pub const ROWS: [Row; 11] = [
+pub const ROWS: [Row; 12] = [
     Row { name: "rates-64", measure: rates::at_64 },
     Row { name: "rates-256", measure: rates::at_256 },
     Row { name: "variants", measure: variants::measure },
@@ -69,6 +70,7 @@ pub const ROWS: [Row; 11] = [
     Row { name: "connections", measure: connections::measure },
     Row { name: "mail", measure: mail::measure },
     Row { name: "start", measure: start::measure },
+    Row { name: "batches", measure: batches::measure },
     Row { name: "statements", measure: statements::measure },
     Row { name: "stored", measure: stored::measure },
 ];

@@ -1,6 +1,6 @@
 //! The SQL of destinations.
 
-use crate::db::{Part, prepared};
+use crate::db::{Part, Values, prepared};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -93,21 +93,34 @@ struct ListenerRow {
 #[derive(Debug, QueryableByName)]
 pub struct Listening {
     #[diesel(sql_type = Text)]
-    listeners: String,
+    pub(in crate::outbox) listeners: String,
+}
+
+macro_rules! listening {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "SELECT COALESCE(json_agg(json_build_object('id', id, 'kind', kind, 'events', events, 'repository', repository, 'git_ref', ref) \
+                                      ORDER BY id), '[]')::text AS listeners \
+             FROM destinations WHERE kind <> 'email' AND state IN ('active', 'paused')",
+            $after
+        )
+    };
 }
 
 /// Asks for [`Listening`].
 pub fn listening() -> Part<()> {
-    prepared(LISTENING).called("listening")
+    prepared(listening!("", "")).called("listening")
 }
 
-const LISTENING: &str = "SELECT COALESCE(json_agg(json_build_object('id', id, 'kind', kind, 'events', events, 'repository', repository, 'git_ref', ref) \
-                                                  ORDER BY id), '[]')::text AS listeners \
-                         FROM destinations WHERE kind <> 'email' AND state IN ('active', 'paused')";
+/// The condition that those hear of notices who were read.
+pub(in crate::outbox) fn same(listeners: &str) -> Part<impl Values + use<'_>> {
+    prepared(listening!("(", ") = $1")).bind::<Text, _>(listeners).called("same")
+}
 
 /// Whoever hears of notices right now.
 pub(in crate::outbox) fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
-    prepared(LISTENING).get_result::<Listening>(conn)?.read()
+    prepared(listening!("", "")).get_result::<Listening>(conn)?.read()
 }
 
 impl Listening {

@@ -24,14 +24,15 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
         "INSERT INTO outbox (id, kind, destination, notice, dedupe_key, order_id, event, about, next_at, waiting, held) \
          SELECT m.id, m.kind, m.destination, m.notice, m.dedupe_key, m.order_id, m.event, m.about, \
                 now() + make_interval(secs => m.delay), m.waiting, m.held \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-              AS m (id, kind, destination, notice, dedupe_key, order_id, event, about, delay, waiting, held, sequel) \
-         WHERE NOT EXISTS (SELECT FROM unnest($13, $14) AS twin (of, key) \
-                           JOIN outbox o ON o.notice_key = twin.key WHERE twin.of = m.id AND o.destination = m.destination) \
-           AND (NOT m.sequel OR EXISTS ( \
-                    SELECT FROM unnest($15, $16) AS told (of, key) JOIN outbox o ON o.notice_key = told.key \
-                    WHERE told.of = m.id AND o.destination = m.destination AND o.waiting \
-                      AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
+         FROM (SELECT unnest($1) AS id, unnest($2) AS kind, unnest($3) AS destination, unnest($4) AS notice, unnest($5) AS dedupe_key, \
+                      unnest($6) AS order_id, unnest($7) AS event, unnest($8) AS about, unnest($9) AS delay, unnest($10) AS waiting, \
+                      unnest($11) AS held, unnest($12) AS also, unnest($13) AS told) m \
+         WHERE (SELECT holds FROM guard) \
+           AND (m.also IS NULL OR NOT EXISTS ( \
+                    SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.also, E'\\n')) AND o.destination = m.destination)) \
+           AND (m.told IS NULL OR EXISTS ( \
+                    SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.told, E'\\n')) AND o.destination = m.destination \
+                                           AND o.waiting AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
          ORDER BY m.dedupe_key COLLATE \"C\" \
          ON CONFLICT (dedupe_key) DO NOTHING RETURNING true",
     )
@@ -46,11 +47,8 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
     .bind::<Array<Integer>, _>(columns.delays)
     .bind::<Array<Bool>, _>(columns.waiting)
     .bind::<Array<Bool>, _>(columns.held)
-    .bind::<Array<Bool>, _>(columns.sequels)
-    .bind::<Array<SqlUuid>, _>(columns.twins_of)
-    .bind::<Array<Text>, _>(columns.twins)
-    .bind::<Array<SqlUuid>, _>(columns.told_of)
-    .bind::<Array<Text>, _>(columns.told)
+    .bind::<Array<Nullable<Text>>, _>(columns.also)
+    .bind::<Array<Nullable<Text>>, _>(columns.told)
 }
 
 /// New messages, a vector a column.
@@ -67,12 +65,10 @@ struct Columns<'a> {
     delays: Vec<i32>,
     waiting: Vec<bool>,
     held: Vec<bool>,
-    /// Whether it is only worth telling after another notice, whose names are in `told`.
-    sequels: Vec<bool>,
-    twins_of: Vec<Uuid>,
-    twins: Vec<&'a str>,
-    told_of: Vec<Uuid>,
-    told: Vec<String>,
+    /// Other names of the notice, a line each.
+    also: Vec<Option<String>>,
+    /// The names of another notice, a line each, after which alone it is worth telling.
+    told: Vec<Option<String>>,
 }
 
 impl<'a> Columns<'a> {
@@ -91,17 +87,10 @@ impl<'a> Columns<'a> {
             columns.delays.push(notice.delay_seconds);
             columns.waiting.push(notice.waiting);
             columns.held.push(message.held);
-            columns.sequels.push(notice.kind == Kind::OrderIdentified);
-            for twin in &notice.also {
-                columns.twins_of.push(id);
-                columns.twins.push(twin);
-            }
-            if notice.kind == Kind::OrderIdentified {
-                for name in std::iter::once(&notice.key).chain(&notice.also) {
-                    columns.told_of.push(id);
-                    columns.told.push(name.replacen("order.identified:", "order.paid:", 1));
-                }
-            }
+            columns.also.push((!notice.also.is_empty()).then(|| notice.also.join("\n")));
+            let names = std::iter::once(&notice.key).chain(&notice.also);
+            let paid = || names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>();
+            columns.told.push((notice.kind == Kind::OrderIdentified).then(|| paid().join("\n")));
         }
         columns
     }
@@ -138,7 +127,7 @@ pub fn release(conn: &mut PgConnection, order_ids: &[Uuid]) -> QueryResult<usize
 /// Ends the grace period of these notices' messages: what they waited for has come, and each is about what is given
 /// with its key. One that a worker is sending right now goes out without it, and stays marked.
 pub fn end_wait(conn: &mut PgConnection, notices: &[(String, String)]) -> QueryResult<usize> {
-    ending_wait(notices).execute(conn)
+    ending_wait(notices).unconditional().execute(conn)
 }
 
 /// The same as part of a change.
@@ -149,10 +138,11 @@ pub fn ended(notices: &[(String, String)]) -> Option<Part<impl Values + use<'_>>
 fn ending_wait(notices: &[(String, String)]) -> Prepared<impl Values + use<'_>> {
     let (keys, abouts): (Vec<&str>, Vec<&str>) = notices.iter().map(|(key, about)| (&key[..], &about[..])).unzip();
     prepared(
-        "WITH theirs AS MATERIALIZED (SELECT o.id, told.about FROM unnest($1, $2) AS told (key, about) JOIN outbox o ON o.notice_key = told.key \
-                                      WHERE o.state = 'queued' AND o.waiting AND o.lease IS NULL ORDER BY o.id FOR NO KEY UPDATE OF o) \
-         UPDATE outbox o SET waiting = false, next_at = now(), about = theirs.about FROM theirs WHERE o.id = theirs.id \
-         RETURNING true",
+        "UPDATE outbox o SET waiting = false, next_at = now(), about = theirs.about \
+         FROM (SELECT o.id, told.about FROM unnest($1, $2) AS told (key, about) JOIN outbox o ON o.notice_key = told.key \
+               WHERE (SELECT holds FROM guard) AND o.state = 'queued' AND o.waiting AND o.lease IS NULL \
+               ORDER BY o.id FOR NO KEY UPDATE OF o) theirs \
+         WHERE o.id = theirs.id RETURNING true",
     )
     .bind::<Array<Text>, _>(keys)
     .bind::<Array<Text>, _>(abouts)

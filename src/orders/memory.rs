@@ -1,0 +1,153 @@
+//! What the writer remembers of the orders that it wrote last, so that their next events, which mostly come within
+//! seconds, need no look.
+//!
+//! What is remembered may be out of date, since others write orders, too. Whoever writes by it has the database compare
+//! the versions first, and looks where they differ.
+
+use super::grouping::Asked;
+use super::store::{Known, Locked, Scoped, Written};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// So many writes are remembered, each of an order of some kilobytes.
+const MOST: usize = 512;
+
+/// The orders that were written last.
+#[derive(Debug, Default)]
+pub struct Memory {
+    orders: HashMap<Uuid, Remembered>,
+    names: HashMap<Arc<Scoped>, Uuid>,
+    /// Writes, the oldest first; of an order that was written anew since, only the last counts.
+    writes: VecDeque<(u64, Uuid)>,
+    turn: u64,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    order: Arc<Locked>,
+    names: Vec<Arc<Scoped>>,
+    turn: u64,
+}
+
+impl Memory {
+    /// The orders that some references name, as far as it is remembered.
+    pub(super) fn recall(&self, asked: &Asked<'_>) -> Known {
+        let named: Vec<Option<Uuid>> =
+            asked.references.iter().map(|reference| self.names.get(*reference).copied()).collect();
+        let order = |id: &Uuid| Some((*id, Arc::clone(&self.orders.get(id)?.order)));
+        let orders = named.iter().flatten().filter_map(order).collect();
+        Known { named, orders }
+    }
+
+    /// Remembers an order as it was written, under those of its names that were new or asked for, beside the earlier ones.
+    pub(super) fn learn<'a>(&mut self, written: Written, names: impl Iterator<Item = &'a Scoped>) {
+        self.turn += 1;
+        let mut known = self.orders.remove(&written.id).map(|earlier| earlier.names).unwrap_or_default();
+        for name in names {
+            if self.names.get(name) != Some(&written.id) {
+                let name = Arc::new(name.clone());
+                self.names.insert(Arc::clone(&name), written.id);
+                known.push(name);
+            }
+        }
+        let order = Arc::new(Locked {
+            id: written.id,
+            reference: written.order.reference,
+            facts: Ok(written.facts),
+            version: written.version + 1,
+            moved: false,
+            merged: false,
+            large: false,
+        });
+        self.orders.insert(written.id, Remembered { order, names: known, turn: self.turn });
+        self.writes.push_back((self.turn, written.id));
+        while self.writes.len() > MOST {
+            let Some((turn, id)) = self.writes.pop_front() else { break };
+            if self.orders.get(&id).is_some_and(|order| order.turn == turn) {
+                self.forget(id);
+            }
+        }
+    }
+
+    /// Forgets an order and its names.
+    pub(super) fn forget(&mut self, id: Uuid) {
+        for name in self.orders.remove(&id).into_iter().flat_map(|order| order.names) {
+            if self.names.get(&name) == Some(&id) {
+                self.names.remove(&name);
+            }
+        }
+    }
+
+    /// Forgets the orders that some references name.
+    pub fn forget_those(&mut self, asked: &Asked<'_>) {
+        for id in self.recall(asked).named.into_iter().flatten() {
+            self.forget(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::{Facts, Reference, ReferenceKind};
+    use super::super::grouping::Incoming;
+    use super::super::order::Order;
+    use super::super::store::Scope;
+    use super::*;
+
+    fn named(values: &[&str]) -> Incoming {
+        let scope = Scope::new("", false);
+        let reference = |value: &&str| Reference { kind: ReferenceKind::Object, value: (*value).to_owned() };
+        let scoped = |value| Scoped { reference: reference(value), scope: scope.clone() };
+        Incoming { references: values.iter().map(scoped).collect(), facts: Facts::default(), scope }
+    }
+
+    fn written(id: u128, version: i64) -> Written {
+        let (facts, scope) = (Facts::default(), Scope::new("", false));
+        let order = Order::derive(&super::super::facts::Name::Object("pi_1".to_owned()), &facts);
+        Written { id: Uuid::from_u128(id), version, scope, order, facts, json: String::new() }
+    }
+
+    /// The order and its version that each name is remembered for.
+    fn known(memory: &Memory, values: &[&str]) -> Vec<Option<(u128, i64)>> {
+        let incoming = named(values);
+        let known = memory.recall(&Asked::of(&[&incoming]));
+        known.named.iter().map(|id| id.map(|id| (id.as_u128(), known.orders[&id].version))).collect()
+    }
+
+    #[test]
+    fn an_order_is_remembered_as_it_was_written_last_under_all_its_names() {
+        let mut memory = Memory::default();
+        memory.learn(written(1, 0), named(&["ch_1", "pi_1"]).references.iter());
+        assert_eq!(known(&memory, &["ch_1", "cs_1", "pi_1"]), [Some((1, 1)), None, Some((1, 1))]);
+        memory.learn(written(1, 1), named(&["cs_1", "pi_1"]).references.iter());
+        assert_eq!(known(&memory, &["ch_1", "cs_1", "pi_1"]), [Some((1, 2)); 3]);
+        memory.forget_those(&Asked::of(&[&named(&["cs_1"])]));
+        assert_eq!(known(&memory, &["ch_1", "cs_1", "pi_1"]), [None; 3]);
+        assert!(memory.names.is_empty() && memory.orders.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_went_to_another_order_stays_with_it() {
+        let mut memory = Memory::default();
+        memory.learn(written(1, 0), named(&["SO-1", "pi_1"]).references.iter());
+        memory.learn(written(2, 0), named(&["SO-1", "pi_2"]).references.iter());
+        memory.forget(Uuid::from_u128(1));
+        assert_eq!(known(&memory, &["SO-1", "pi_1", "pi_2"]), [Some((2, 1)), None, Some((2, 1))]);
+    }
+
+    #[test]
+    fn the_oldest_writes_are_forgotten() {
+        let mut memory = Memory::default();
+        memory.learn(written(1, 0), named(&["a"]).references.iter());
+        memory.learn(written(2, 0), named(&["b"]).references.iter());
+        memory.learn(written(1, 1), named(&["a"]).references.iter());
+        for n in 0..MOST as u128 - 2 {
+            memory.learn(written(10 + n, 0), named(&[&format!("c{n}")]).references.iter());
+        }
+        assert_eq!(known(&memory, &["a", "b"]), [Some((1, 2)), Some((2, 1))]);
+        memory.learn(written(3, 0), named(&["d"]).references.iter());
+        assert_eq!(known(&memory, &["a", "b"]), [Some((1, 2)), None], "it was written since");
+        assert_eq!((memory.orders.len(), memory.names.len(), memory.writes.len()), (MOST, MOST, MOST));
+    }
+}
