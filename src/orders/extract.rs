@@ -223,8 +223,8 @@ fn check(expectation: &Expectation) -> Result<(), Unusable> {
 fn words_on(order: Named, shop: Shop) -> Result<Facts, Unusable> {
     let mut facts = Facts::default();
     match (order.reference, order.object) {
-        (Some(label), None) if is_label(&label) => facts.shop.insert(label, shop),
-        (None, Some(id)) if is_id(&id) => facts.shop_by_object.insert(id, shop),
+        (Some(label), None) if is_label(&label) => facts.shop.insert(label, Box::new(shop)),
+        (None, Some(id)) if is_id(&id) => facts.shop_by_object.insert(id, Box::new(shop)),
         _ => return Err(Unusable::field("reference", "not one usable name")),
     };
     Ok(facts)

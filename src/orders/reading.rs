@@ -25,7 +25,7 @@ impl<'a> Reading<'a> {
         let mut expectation = None;
         let mut release = None;
         let by_object = attempts.iter().flat_map(|attempt| attempt.component.shop.iter().copied());
-        for shop in facts.shop.values().chain(by_object) {
+        for shop in facts.shop.values().map(Box::as_ref).chain(by_object) {
             expectation.join(&shop.expectation);
             release.join(&shop.release);
         }

@@ -121,7 +121,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     for embedded in fields.list("refunds") {
         refund::take_embedded(&embedded, &id, seen, facts);
     }
-    facts.charges.insert(id, charge);
+    facts.charges.insert(id, Box::new(charge));
     Ok(())
 }
 
@@ -133,7 +133,7 @@ pub fn take_embedded(fields: &Fields<'_>, parent: &str, seen: &Seen<'_>, facts: 
     for embedded in fields.list("refunds") {
         refund::take_embedded(&embedded, &id, seen, facts);
     }
-    facts.charges.insert(id.clone(), charge);
+    facts.charges.insert(id.clone(), Box::new(charge));
     Some(id)
 }
 

@@ -140,7 +140,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         won: status == Status::Won,
         ties: Ties::read(fields)?,
     };
-    facts.disputes.insert(id, dispute);
+    facts.disputes.insert(id, Box::new(dispute));
     Ok(())
 }
 

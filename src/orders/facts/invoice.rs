@@ -161,7 +161,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     let over = fields.amount("amount_overpaid")?.is_some_and(|over| over > 0) && state.status != Status::Draft;
     let overpaid = over || seen.kind == "invoice.overpaid";
     let tried = tried.map(|tried| seen.stamp(tried));
-    facts.invoices.insert(id, Invoice { now: seen.stamp(state), tried, overpaid, ties });
+    facts.invoices.insert(id, Box::new(Invoice { now: seen.stamp(state), tried, overpaid, ties }));
     Ok(())
 }
 
@@ -216,7 +216,7 @@ impl Join for InvoicePayment {
 /// Takes an invoice's payment.
 pub fn take_payment(fields: &Fields<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    facts.invoice_payments.insert(id, InvoicePayment { ties: payment_ties(fields)? });
+    facts.invoice_payments.insert(id, Box::new(InvoicePayment { ties: payment_ties(fields)? }));
     Ok(())
 }
 

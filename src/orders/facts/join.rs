@@ -59,6 +59,12 @@ impl<T: Join + Clone> Join for BTreeMap<String, T> {
     }
 }
 
+impl<T: Join> Join for Box<T> {
+    fn join(&mut self, other: &Self) {
+        T::join(self, other);
+    }
+}
+
 impl<T: Join + Clone> Join for Option<T> {
     fn join(&mut self, other: &Self) {
         match (self.as_mut(), other) {

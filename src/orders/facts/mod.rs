@@ -26,43 +26,46 @@ use self::join::{Join, Latest};
 use self::ties::Ties;
 use super::Labelling;
 
+/// Entries by id. Boxed, since a map has room for eleven from the first on, and mostly there is one.
+pub type Objects<T> = BTreeMap<String, Box<T>>;
+
 /// Everything that is known of some orders, by Stripe's ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
     /// `pi_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub payment_intents: BTreeMap<String, payment_intent::PaymentIntent>,
+    pub payment_intents: Objects<payment_intent::PaymentIntent>,
     /// `ch_…`, `py_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub charges: BTreeMap<String, charge::Charge>,
+    pub charges: Objects<charge::Charge>,
     /// `cs_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub sessions: BTreeMap<String, session::Session>,
+    pub sessions: Objects<session::Session>,
     /// `in_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub invoices: BTreeMap<String, invoice::Invoice>,
+    pub invoices: Objects<invoice::Invoice>,
     /// `inpay_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub invoice_payments: BTreeMap<String, invoice::InvoicePayment>,
+    pub invoice_payments: Objects<invoice::InvoicePayment>,
     /// `re_…`, `pyr_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub refunds: BTreeMap<String, refund::Refund>,
+    pub refunds: Objects<refund::Refund>,
     /// `dp_…`, `du_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub disputes: BTreeMap<String, dispute::Dispute>,
+    pub disputes: Objects<dispute::Dispute>,
     /// `issfr_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub warnings: BTreeMap<String, review::Warning>,
+    pub warnings: Objects<review::Warning>,
     /// `prv_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub reviews: BTreeMap<String, review::Review>,
+    pub reviews: Objects<review::Review>,
     /// The shop's words on an order that it named by its own reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub shop: BTreeMap<String, shop::Shop>,
+    pub shop: Objects<shop::Shop>,
     /// The shop's words on an order that it named by one of Stripe's ids.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub shop_by_object: BTreeMap<String, shop::Shop>,
+    pub shop_by_object: Objects<shop::Shop>,
 }
 
 /// A name by which an order's facts find each other.

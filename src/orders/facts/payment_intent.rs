@@ -108,7 +108,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     }
     let now = seen.stamp(state(fields)?);
     let was_processing = now.is.status == Status::Processing;
-    facts.payment_intents.insert(id, PaymentIntent { now, was_processing, ties });
+    facts.payment_intents.insert(id, Box::new(PaymentIntent { now, was_processing, ties }));
     Ok(())
 }
 

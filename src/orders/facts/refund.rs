@@ -90,7 +90,7 @@ impl Refund {
 /// Takes a refund.
 pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    facts.refunds.insert(id, refund(fields, seen)?);
+    facts.refunds.insert(id, Box::new(refund(fields, seen)?));
     Ok(())
 }
 
@@ -98,7 +98,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
 pub fn take_embedded(fields: &Fields<'_>, charge: &str, seen: &Seen<'_>, facts: &mut Facts) {
     if let (Ok(id), Ok(mut refund)) = (fields.needed_id(), refund(fields, seen)) {
         refund.ties.charges.insert(charge.to_owned());
-        facts.refunds.insert(id, refund);
+        facts.refunds.insert(id, Box::new(refund));
     }
 }
 

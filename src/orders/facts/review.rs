@@ -71,7 +71,7 @@ impl Review {
 /// Takes an early fraud warning.
 pub fn take_warning(fields: &Fields<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    facts.warnings.insert(id, Warning { ties: Ties::read(fields)? });
+    facts.warnings.insert(id, Box::new(Warning { ties: Ties::read(fields)? }));
     Ok(())
 }
 
@@ -84,6 +84,6 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     };
     let why = fields.text("closed_reason").or_else(|| fields.text("reason"));
     let state = if open { State::Open } else { State::Closed(why.map(Into::into)) };
-    facts.reviews.insert(id, Review { now: seen.stamp(state), ties: Ties::read(fields)? });
+    facts.reviews.insert(id, Box::new(Review { now: seen.stamp(state), ties: Ties::read(fields)? }));
     Ok(())
 }

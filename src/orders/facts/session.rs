@@ -138,7 +138,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     ties.labels.extend(label(fields, seen.labelling, &sources));
     let async_failed = seen.kind == "checkout.session.async_payment_failed";
     let now = seen.stamp(state(fields, seen)?);
-    facts.sessions.insert(id, Session { now, async_failed, ties });
+    facts.sessions.insert(id, Box::new(Session { now, async_failed, ties }));
     Ok(())
 }
 
