@@ -89,17 +89,14 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
         let order = Order::derive(&group.name, &group.facts);
         tell(&mut plan, settings, &before, id, &order, &group.facts);
         let version = before.orders.get(&id).map_or(0, |known| known.version);
-        let json =
+        let facts =
             serde_json::to_string(&group.facts).map_err(|error| format!("its facts cannot be written: {error}"))?;
-        plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts: Facts::default(), json });
+        plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts });
         after.insert(id, group);
     }
     // One order, found by all of its references: the common case.
     if !cluster.named.iter().eq(after.keys()) || after.len() > 1 {
         rearrange(&mut plan, cluster, &before, &after);
-    }
-    for written in &mut plan.writes {
-        written.facts = after.remove(&written.id).map(|group| group.facts).unwrap_or_default();
     }
     Ok(plan)
 }

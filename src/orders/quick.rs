@@ -123,7 +123,7 @@ impl<'a> Ready<'a> {
             names.entry(order).or_default().push(name);
         }
         let is_large =
-            |order: &Written| settings.largest.is_some_and(|most| order.json.len() > most.unsigned_abs() as usize);
+            |order: &Written| settings.largest.is_some_and(|most| order.facts.len() > most.unsigned_abs() as usize);
         for order in self.plan.writes {
             if is_large(&order) {
                 memory.forget(order.id);

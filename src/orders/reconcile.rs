@@ -12,7 +12,6 @@ use diesel::QueryResult;
 use diesel::pg::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// What became of them.
@@ -122,18 +121,18 @@ fn lock(
     named: &[Option<Uuid>],
     sets: &mut [Set],
     outcomes: &mut Outcomes,
-) -> QueryResult<HashMap<Uuid, Arc<Locked>>> {
+) -> QueryResult<HashMap<Uuid, Locked>> {
     let free = sets.iter().filter(|set| set.held.is_none());
     let wanted: BTreeSet<Uuid> = free.flat_map(|set| set.orders(named)).collect();
     let locked = store::lock(conn, &wanted.iter().copied().collect::<Vec<_>>(), settings.largest)?;
-    let locked: HashMap<Uuid, Arc<Locked>> = locked.into_iter().map(|row| (row.id, Arc::new(row))).collect();
+    let locked: HashMap<Uuid, Locked> = locked.into_iter().map(|row| (row.id, row)).collect();
 
     let absent: Vec<Uuid> = wanted.iter().filter(|id| !locked.contains_key(*id)).copied().collect();
     let elsewhere: HashSet<Uuid> =
         if absent.is_empty() { HashSet::new() } else { store::existing(conn, &absent)?.into_iter().collect() };
     for set in sets.iter_mut().filter(|set| set.held.is_none()) {
         let orders = set.orders(named);
-        let any = |is: fn(&Locked) -> bool| orders.iter().any(|id| locked.get(id).is_some_and(|row| is(row)));
+        let any = |is: fn(&Locked) -> bool| orders.iter().any(|id| locked.get(id).is_some_and(is));
         if orders.iter().any(|id| elsewhere.contains(id)) {
             outcomes.hold(set, "its order is locked by someone else");
         } else if any(|row| row.large) {
@@ -152,7 +151,7 @@ fn still_named(
     asked: &Asked<'_>,
     named: &[Option<Uuid>],
     set: &Set,
-    locked: &HashMap<Uuid, Arc<Locked>>,
+    locked: &HashMap<Uuid, Locked>,
 ) -> QueryResult<bool> {
     let orders = set.orders(named);
     let merged: Vec<Uuid> = orders.into_iter().filter(|id| locked.get(id).is_some_and(|row| row.merged)).collect();
@@ -169,7 +168,7 @@ pub(super) fn compute(
     set: &Set,
     incoming: &[&Incoming],
     named: &[Option<Uuid>],
-    known: &HashMap<Uuid, Arc<Locked>>,
+    known: &HashMap<Uuid, Locked>,
     settings: &Settings,
     anew: Option<Uuid>,
 ) -> Result<Plan, String> {
@@ -178,7 +177,7 @@ pub(super) fn compute(
     let cluster = Cluster {
         scope: incoming[*first].scope.clone(),
         home: set.home,
-        orders: orders.iter().filter_map(|id| known.get(id).map(Arc::as_ref)).collect(),
+        orders: orders.iter().filter_map(|id| known.get(id)).collect(),
         named: orders,
         incoming: set.members.iter().map(|n| &incoming[*n].facts).collect(),
         anew,

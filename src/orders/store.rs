@@ -8,7 +8,6 @@ use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// What keeps orders apart: a reference means something only within it.
@@ -302,7 +301,7 @@ impl Looked {
         let rows = self.orders.into_iter().zip(self.order_names).zip(self.order_facts).zip(self.order_versions);
         let known = rows.map(|(((id, reference), facts), version)| {
             let facts = read_facts(&facts);
-            (id, Arc::new(Locked { id, reference, facts, version, moved: false, merged: false, large: false }))
+            (id, Locked { id, reference, facts, version, moved: false, merged: false, large: false })
         });
         Some(Known { named, orders: known.collect() })
     }
@@ -314,10 +313,10 @@ pub struct Known {
     /// The order that each reference names.
     pub named: Vec<Option<Uuid>>,
     /// Those orders.
-    pub orders: HashMap<Uuid, Arc<Locked>>,
+    pub orders: HashMap<Uuid, Locked>,
 }
 
-fn read_facts(json: &str) -> Result<Facts, String> {
+pub(super) fn read_facts(json: &str) -> Result<Facts, String> {
     serde_json::from_str(json).map_err(|error| format!("the order's stored facts cannot be read: {error}"))
 }
 
@@ -346,10 +345,8 @@ pub struct Written {
     pub scope: Scope,
     /// What it is.
     pub order: Order,
-    /// What that is derived from.
-    pub facts: Facts,
-    /// The same as JSON.
-    pub json: String,
+    /// What that is derived from, as JSON.
+    pub facts: String,
 }
 
 impl Written {
@@ -412,7 +409,7 @@ fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_email.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_name.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.locale.as_deref()))
-    .bind::<Array<Text>, _>(column(orders, |o| &o.json[..]))
+    .bind::<Array<Text>, _>(column(orders, |o| &o.facts[..]))
     .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
     .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.subscription.as_deref()))
     .bind::<Array<Bool>, _>(column(orders, |o| o.order.renewal))
