@@ -8,7 +8,7 @@ pub mod schema;
 mod statement;
 mod together;
 
-pub use statement::{Bound, Prepared, Values, prepared};
+pub use statement::{Bound, Prepared, Values, places, prepared};
 pub use together::{Ask, Change, Part, Parts, ask, change};
 
 use anyhow::{Context, bail};

@@ -11,6 +11,11 @@ use diesel::sql_types::{HasSqlType, Untyped};
 use diesel::{QueryResult, RunQueryDsl};
 use std::marker::PhantomData;
 
+/// The places of `count` things, from 1: what tells the rows of an array apart.
+pub fn places(count: usize) -> Vec<i64> {
+    (1..).take(count).collect()
+}
+
 /// A statement in the making: [`Prepared::bind`] gives each of `$1`, `$2`, … its value. They stand in this sequence, and
 /// each stands once.
 pub fn prepared(sql: &'static str) -> Prepared<()> {
@@ -20,9 +25,10 @@ pub fn prepared(sql: &'static str) -> Prepared<()> {
 /// A statement with its values so far.
 #[derive(Debug)]
 pub struct Prepared<V> {
-    before: &'static str,
-    sql: &'static str,
-    values: V,
+    /// Stands before it where it is no part of others.
+    pub(super) before: &'static str,
+    pub(super) sql: &'static str,
+    pub(super) values: V,
 }
 
 /// A value after those before it.
@@ -38,16 +44,6 @@ impl<V> Prepared<V> {
     pub fn bind<T, U>(self, value: U) -> Prepared<Bound<V, T, U>> {
         let values = Bound { before: self.values, value, kind: PhantomData };
         Prepared { before: self.before, sql: self.sql, values }
-    }
-
-    /// A statement that is written as a part of a [`change`](super::change), on its own: no condition is asked for.
-    #[must_use]
-    pub fn unconditional(self) -> Self {
-        Self { before: "WITH guard AS (SELECT true AS holds) ", ..self }
-    }
-
-    pub(super) fn text(&self) -> &'static str {
-        self.sql
     }
 }
 

@@ -66,6 +66,12 @@ impl<V> Prepared<V> {
     pub fn called(self, name: &'static str) -> Part<V> {
         Part { name, statement: self }
     }
+
+    /// What is written as a part of a [`change`], as a statement of its own: no condition is asked for.
+    #[must_use]
+    pub fn unconditional(self) -> Self {
+        Self { before: UNGUARDED, ..self }
+    }
 }
 
 /// What stands together: parts, and tuples of them, to any depth. A part that is `None` is left out.
@@ -92,6 +98,8 @@ pub enum Frame {
 
 /// How a part says that it depends on the conditions.
 const GUARDED: &str = "(SELECT holds FROM guard)";
+/// What it needs where there are none.
+const UNGUARDED: &str = "WITH guard AS (SELECT true AS holds) ";
 
 impl Parts for () {
     fn each<'a, 'b: 'a>(&'b self, _: &mut AstPass<'a, 'b, Pg>, _: Frame, _: &mut Vec<&'static str>) -> QueryResult<()> {
@@ -107,7 +115,7 @@ impl<V: Values> Parts for Option<Part<V>> {
         names: &mut Vec<&'static str>,
     ) -> QueryResult<()> {
         let Some(Part { name, statement }) = self else { return Ok(()) };
-        if matches!(frame, Frame::With) && !statement.text().contains(GUARDED) {
+        if matches!(frame, Frame::With) && !statement.sql.contains(GUARDED) {
             return Err(diesel::result::Error::QueryBuilderError(format!("{name} would be made in any case").into()));
         }
         match frame {

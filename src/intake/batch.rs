@@ -50,7 +50,7 @@ pub fn commit(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Do
         }
         let part: Vec<&Submission> = places.iter().map(|n| batch[*n]).collect();
         let of_part =
-            if is_plain { commit_plain(link, settings, &part) } else { careful(&mut link.conn, settings, &part) };
+            if is_plain { commit_plain(link, settings, &part) } else { commit_carefully(link, settings, &part) };
         places.iter().zip(of_part.answers).for_each(|(n, answer)| done.answers[*n] = answer);
         (done.pending, done.broken) = (done.pending || of_part.pending, of_part.broken);
     }
@@ -59,7 +59,7 @@ pub fn commit(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Do
 
 fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
     if link.careful_until.is_some_and(|until| Instant::now() < until) {
-        return careful(&mut link.conn, settings, batch);
+        return commit_carefully(link, settings, batch);
     }
     // Who was faster is done by now: a second look mostly finds nobody in the way.
     for looks in 1..=2 {
@@ -67,7 +67,7 @@ fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> 
             Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
             Ok(None) => break,
             Err(error) if is_broken(&error) => return lost(&error, batch),
-            Err(error) if looks == 1 && is_lost_race(&error) => {}
+            Err(error) if looks == 1 && quick::is_lost_race(&error) => {}
             Err(error) => {
                 let level =
                     if matches!(error, Error::DatabaseError(..)) { log::Level::Debug } else { log::Level::Error };
@@ -77,6 +77,11 @@ fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> 
             }
         }
     }
+    commit_carefully(link, settings, batch)
+}
+
+fn commit_carefully(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
+    link.heart.forget(batch);
     careful(&mut link.conn, settings, batch)
 }
 
@@ -120,19 +125,6 @@ fn careful_halves(conn: &mut PgConnection, settings: &Settings, batch: &[&Submis
     Done { answers: done.answers, pending: done.pending || rest.pending, broken: rest.broken }
 }
 
-/// What was looked at is no longer so: the constraints say it that guard what is written.
-fn is_lost_race(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::DatabaseError(
-            DatabaseErrorKind::UniqueViolation
-                | DatabaseErrorKind::NotNullViolation
-                | DatabaseErrorKind::SerializationFailure,
-            _
-        )
-    )
-}
-
 /// An error after which the connection's state is unknown, or the server takes no writes at all.
 fn is_broken(error: &Error) -> bool {
     match error {
@@ -151,6 +143,8 @@ fn is_broken(error: &Error) -> bool {
                 "server closed the connection",
                 "terminating connection",
                 "no connection to the server",
+                // The schema was changed; a new connection prepares its statements anew.
+                "cached plan must not change result type",
                 "could not extend file",
                 "No space left",
             ]

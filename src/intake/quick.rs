@@ -13,12 +13,18 @@ use crate::inbox::{self, NewEvent, Seen, State};
 use crate::orders::{self, Asked, Incoming, Looked, Memory, Ready, Settings};
 use crate::outbox::{self, Listeners, Listening, Messages};
 use diesel::pg::PgConnection;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl};
 use std::time::{Duration, Instant};
 
-/// After what was known by heart has turned out to be wrong, batches look for so long: others write the same orders, or
-/// events repeat or concern older orders.
+/// After a batch that could not be written by heart, batches look for so long: others write the same orders, events repeat
+/// or concern older orders, or somebody has just subscribed.
 const DOUBT: Duration = Duration::from_millis(250);
+
+fn doubt() -> Duration {
+    fail::fail_point!("intake.no_doubt", |_| Duration::ZERO);
+    DOUBT
+}
 
 /// Whether an event can go this way: nothing is left over of it, it tells nothing by itself and names no snapshot.
 pub(super) fn is_plain(submission: &Submission) -> bool {
@@ -32,6 +38,27 @@ pub(super) struct Heart {
     orders: Memory,
     listeners: Option<Listeners>,
     doubted_until: Option<Instant>,
+}
+
+impl Heart {
+    /// Forgets the orders that a batch is about, since they are about to be written another way.
+    pub(super) fn forget(&mut self, batch: &[&Submission]) {
+        let incoming: Vec<&Incoming> = batch.iter().filter_map(|submission| submission.incoming.as_ref()).collect();
+        self.orders.forget_those(&Asked::of(&incoming));
+    }
+}
+
+/// What was known is no longer so: the constraints say it that guard what is written.
+pub(super) fn is_lost_race(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseError(
+            DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::SerializationFailure,
+            _
+        )
+    )
 }
 
 /// A batch, as it is needed here.
@@ -74,8 +101,12 @@ pub(super) fn commit(
         Ok(Some(true)) => return Ok(Some(batch.sorted.answers(&vec![true; batch.events.len()]))),
         wrong => {
             heart.orders.forget_those(&batch.asked);
-            heart.doubted_until = Some(Instant::now() + DOUBT);
-            wrong?;
+            heart.doubted_until = Some(Instant::now() + doubt());
+            if let Err(error) = wrong
+                && !is_lost_race(&error)
+            {
+                return Err(error);
+            }
         }
     }
     looking(conn, heart, settings, &batch)
@@ -122,6 +153,7 @@ struct SeenWithOrders {
     listening: Listening,
 }
 
+/// Looks first; what it learns on the way, who hears of notices included, is known by heart from then on.
 fn looking(
     conn: &mut PgConnection,
     heart: &mut Heart,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// A batch takes at most this many events…
 const MAX_EVENTS: usize = 512;
 /// …and stops growing at this many bytes.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 512 << 10;
 /// A batch that runs longer is stuck.
 const STUCK: Duration = Duration::from_secs(2);
 /// So many stuck writers may wait for their database; more would not help it.

@@ -2,7 +2,7 @@
 //! seconds, need no look.
 //!
 //! What is remembered may be out of date, since others write orders, too. Whoever writes by it has the database compare
-//! the versions first, and looks where they differ.
+//! the versions first, and looks where they differ. A memory is of one connection: after a failover nothing is known.
 
 use super::grouping::Asked;
 use super::store::{Known, Locked, Scoped, Written, read_facts};
@@ -11,7 +11,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// So many writes are remembered, each of an order of two or three kilobytes.
-const MOST: usize = 512;
+const MOST: usize = 256;
+
+/// An order with larger facts, in bytes, is not remembered.
+const LARGEST: usize = 16 << 10;
 
 /// The orders that were written last.
 #[derive(Debug, Default)]
@@ -27,7 +30,7 @@ pub struct Memory {
 #[derive(Debug)]
 struct Remembered {
     reference: String,
-    facts: String,
+    facts: Box<str>,
     version: i64,
     names: Vec<Arc<Scoped>>,
     turn: u64,
@@ -52,6 +55,9 @@ impl Memory {
 
     /// Remembers an order as it was written, under those of its names that were new or asked for, beside the earlier ones.
     pub(super) fn learn<'a>(&mut self, written: Written, names: impl Iterator<Item = &'a Scoped>) {
+        if written.facts.len() > LARGEST {
+            return self.forget(written.id);
+        }
         self.turn += 1;
         let mut known = self.orders.remove(&written.id).map(|earlier| earlier.names).unwrap_or_default();
         for name in names {
@@ -61,7 +67,8 @@ impl Memory {
                 known.push(name);
             }
         }
-        let (reference, facts, version) = (written.order.reference, written.facts, written.version + 1);
+        let (reference, facts, version) =
+            (written.order.reference, written.facts.into_boxed_str(), written.version + 1);
         self.orders.insert(written.id, Remembered { reference, facts, version, names: known, turn: self.turn });
         self.writes.push_back((self.turn, written.id));
         while self.writes.len() > MOST {

@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Reference};
 use super::order::Order;
-use crate::db::{Part, Prepared, Values, prepared};
+use crate::db::{Part, Prepared, Values, places, prepared};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
@@ -74,11 +74,6 @@ pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<V
     Ok(placed(references.len(), rows.iter().map(|row| (row.n, row.order_id))))
 }
 
-/// The numbers of `count` places: the first has the number 1.
-fn places(count: usize) -> Vec<i64> {
-    (1..).take(count).collect()
-}
-
 /// One place for each of `count`.
 fn placed(count: usize, rows: impl Iterator<Item = (i64, Uuid)>) -> Vec<Option<Uuid>> {
     let mut named = vec![None; count];
@@ -105,10 +100,18 @@ pub fn refer_new<'a>(references: &[(&'a Scoped, Uuid)]) -> Option<Part<impl Valu
     (!references.is_empty()).then(|| referring(REFER, references).called("referred"))
 }
 
-/// The condition that none of `references` names an order, whatever their scope.
+/// The condition that none of `references` names an order. What the index finds by a value alone is compared whole.
 pub fn unknown<'a>(references: &[&'a Scoped]) -> Option<Part<impl Values + use<'a>>> {
-    let unknown = prepared("NOT EXISTS (SELECT FROM order_references WHERE value = ANY ($1))")
-        .bind::<Array<Text>, _>(references.iter().map(|r| &r.reference.value[..]).collect::<Vec<_>>());
+    let key = |r: &&Scoped| {
+        let livemode = if r.scope.livemode { "true" } else { "false" };
+        [&r.reference.value[..], r.reference.kind.as_str(), &r.scope.account, livemode, r.scope.source].join("\n")
+    };
+    let unknown = prepared(
+        "NOT EXISTS (SELECT FROM order_references WHERE value = ANY ($1) \
+                     AND concat_ws(E'\\n', value, kind, account, livemode::text, source) = ANY ($2))",
+    )
+    .bind::<Array<Text>, _>(references.iter().map(|r| &r.reference.value[..]).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(references.iter().map(key).collect::<Vec<_>>());
     (!references.is_empty()).then(|| unknown.called("unknown"))
 }
 
@@ -201,7 +204,7 @@ struct LockedRow {
     large: bool,
 }
 
-/// An order whose row this transaction has locked, or has only looked at.
+/// An order as its row is: locked by this transaction, looked at, or remembered.
 #[derive(Clone, Debug)]
 pub struct Locked {
     /// Its row.
@@ -307,7 +310,7 @@ impl Looked {
     }
 }
 
-/// What was looked up, read.
+/// What is known of orders, from a look or by heart.
 #[derive(Debug)]
 pub struct Known {
     /// The order that each reference names.

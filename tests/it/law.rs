@@ -391,6 +391,9 @@ fn heard(conn: &mut PgConnection, case: u64, pool: &Facts) {
 
 #[test]
 fn rows_and_messages_are_those_of_one_fold_however_the_events_came() {
+    // Two instances and three workers write the same orders: what a writer knows by heart is wrong again and again, and
+    // it is to be believed each time.
+    fail::cfg("intake.no_doubt", "return").unwrap();
     let db = TestDb::new();
     let rules = Rules::from(Settings { grace_seconds: 60, ..Settings::default() });
     let everything = json!({ "url": "https://shop.example.com/", "events": ["*"] });

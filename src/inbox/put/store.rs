@@ -4,7 +4,7 @@
 //! each array's elements in a table of its own first.
 
 use super::NewEvent;
-use crate::db::{Part, Parts, Prepared, Values, prepared};
+use crate::db::{Part, Parts, Prepared, Values, places, prepared};
 use diesel::pg::{Pg, PgConnection};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Nullable, Text, Timestamptz};
@@ -21,11 +21,6 @@ pub(super) struct Stored {
     pub account: String,
     #[diesel(sql_type = Text)]
     pub event_id: String,
-}
-
-/// The places of `count` things, from 1.
-fn places(count: usize) -> Vec<i64> {
-    (1..).take(count).collect()
 }
 
 fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
@@ -66,11 +61,15 @@ pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
     .called("seen")
 }
 
-/// The condition that none of `events` is stored already, nor any with such an id.
+/// The condition that none of `events` is stored already. What the index finds by an id alone is compared whole.
 pub fn unseen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
-    prepared("NOT EXISTS (SELECT FROM events WHERE event_id = ANY ($1))")
-        .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
-        .called("unseen")
+    let key = |e: &'a NewEvent| [&e.event_id[..], &e.account, e.source].join("\n");
+    prepared(
+        "NOT EXISTS (SELECT FROM events WHERE event_id = ANY ($1) AND concat_ws(E'\\n', event_id, account, source) = ANY ($2))",
+    )
+    .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
+    .bind::<Array<Text>, _>(column(events, key))
+    .called("unseen")
 }
 
 /// Stores `events` (sorted by key, each key once) with their bytes; none of them is pending. Fails where one is stored
@@ -90,7 +89,7 @@ pub fn insert<'a>(events: &[&'a NewEvent]) -> impl Parts + use<'a> {
     (Some(given.called("given")), (Some(described(STORE, events).called("stored")), Some(bodies.called("bodies"))))
 }
 
-/// What tells events apart and says what they are: the first twelve values of `sql`.
+/// What tells events apart and says what they are: the twelve values of `sql`.
 fn described<'a>(sql: &'static str, events: &[&'a NewEvent]) -> Prepared<impl Values + use<'a>> {
     prepared(sql)
         .bind::<Array<Text>, _>(column(events, |e| e.source))
