@@ -43,6 +43,3 @@ ALTER TABLE outbox
     DROP CONSTRAINT outbox_kind_check, DROP CONSTRAINT outbox_state_check, DROP CONSTRAINT outbox_attempts_check,
     DROP CONSTRAINT outbox_given_up_check,
     ALTER kind TYPE message_kind, ALTER state TYPE message_state, ALTER attempts TYPE attempt_count, ALTER given_up TYPE attempt_count;
-
--- A rewritten column has no statistics, and a quiet table would have none for long.
-ANALYZE events, orders, order_references, outbox;

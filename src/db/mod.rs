@@ -67,7 +67,8 @@ pub fn connect(url: &str) -> anyhow::Result<PgConnection> {
 }
 
 /// Opens the writer's connection. All that it does is to look rows up by their keys, with statements that are planned once,
-/// whatever their values: a plan that was made while a table was small must not read the whole of it when it is large.
+/// whatever their values: a plan that was made while a table was small must not read the whole of it when it is large. So
+/// what is looked up is asked for row by row (`LATERAL … LIMIT 1`): of a join Postgres may read the table first.
 pub fn connect_writer(url: &str) -> anyhow::Result<PgConnection> {
     const BY_KEYS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
                            SET plan_cache_mode = force_generic_plan";

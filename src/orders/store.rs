@@ -61,8 +61,9 @@ pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<V
     let (values, kinds, accounts, livemodes, sources) = unzip(references);
     let rows: Vec<ReferenceRow> = prepared(
         "SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
-                                                unnest($5) AS livemode, unnest($6) AS source) asked \
-         JOIN order_references r USING (value, kind, account, livemode, source)",
+                                                unnest($5) AS livemode, unnest($6) AS source) asked, \
+         LATERAL (SELECT order_id FROM order_references r WHERE (r.value, r.kind, r.account, r.livemode, r.source) = \
+                  (asked.value, asked.kind, asked.account, asked.livemode, asked.source) LIMIT 1) r",
     )
     .bind::<Array<BigInt>, _>(places(references.len()))
     .bind::<Array<Text>, _>(values)
@@ -119,8 +120,8 @@ pub fn unknown<'a>(references: &[&'a Scoped]) -> Option<Part<impl Values + use<'
 pub fn unchanged(orders: &[(Uuid, i64)]) -> Option<Part<impl Values + use<>>> {
     let (ids, versions): (Vec<Uuid>, Vec<i64>) = orders.iter().copied().unzip();
     let unchanged = prepared(
-        "NOT EXISTS (SELECT FROM (SELECT unnest($1) AS id, unnest($2) AS version) read LEFT JOIN orders o USING (id) \
-                     WHERE o.version IS DISTINCT FROM read.version)",
+        "NOT EXISTS (SELECT FROM (SELECT unnest($1) AS id, unnest($2) AS version) read \
+                     WHERE (SELECT o.version FROM orders o WHERE o.id = read.id) IS DISTINCT FROM read.version)",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Array<BigInt>, _>(versions);
@@ -272,8 +273,9 @@ pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Va
     prepared(
         "WITH named AS MATERIALIZED ( \
              SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
-                                                     unnest($5) AS livemode, unnest($6) AS source) asked \
-             JOIN order_references r USING (value, kind, account, livemode, source)), \
+                                                     unnest($5) AS livemode, unnest($6) AS source) asked, \
+             LATERAL (SELECT order_id FROM order_references r WHERE (r.value, r.kind, r.account, r.livemode, r.source) = \
+                      (asked.value, asked.kind, asked.account, asked.livemode, asked.source) LIMIT 1) r), \
          found AS MATERIALIZED ( \
              SELECT o.id, o.reference, o.version, o.moved OR o.merged_into IS NOT NULL OR octet_length(o.facts) > given.largest AS odd, \
                     CASE WHEN octet_length(o.facts) > given.largest THEN '{}' ELSE o.facts END AS facts \

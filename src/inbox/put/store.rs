@@ -51,8 +51,9 @@ impl Seen {
 /// Asks which of `events` are stored already: [`Seen`].
 pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
     prepared(
-        "SELECT ARRAY(SELECT asked.n FROM (SELECT unnest($1) AS n, unnest($2) AS source, unnest($3) AS account, unnest($4) AS event_id) asked \
-                      JOIN events USING (source, account, event_id)) AS seen",
+        "SELECT ARRAY(SELECT asked.n FROM (SELECT unnest($1) AS n, unnest($2) AS source, unnest($3) AS account, unnest($4) AS event_id) asked, \
+                      LATERAL (SELECT FROM events e WHERE (e.source, e.account, e.event_id) = \
+                               (asked.source, asked.account, asked.event_id) LIMIT 1) found) AS seen",
     )
     .bind::<Array<BigInt>, _>(places(events.len()))
     .bind::<Array<Text>, _>(column(events, |e| e.source))
