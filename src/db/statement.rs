@@ -3,12 +3,11 @@
 //! `diesel::sql_query` has a statement parsed, analysed and planned each time that it runs, and waits for that on the way:
 //! on the path of every event that costs more than the work itself.
 
-use diesel::connection::Connection;
+use diesel::QueryResult;
 use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment};
 use diesel::serialize::ToSql;
-use diesel::sql_types::{HasSqlType, Untyped};
-use diesel::{QueryResult, RunQueryDsl};
+use diesel::sql_types::HasSqlType;
 use std::marker::PhantomData;
 
 /// The places of `count` things, from 1: what tells the rows of an array apart.
@@ -117,17 +116,24 @@ impl<V: Values> QueryFragment<Pg> for Prepared<V> {
     }
 }
 
-impl<V> QueryId for Prepared<V> {
-    type QueryId = ();
-    // The text tells them apart.
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+/// A query whose text tells it apart, and whose rows are read by their columns' names.
+macro_rules! untyped_query {
+    ($name:ident<$($part:ident),+>) => {
+        impl<$($part),+> diesel::query_builder::QueryId for $name<$($part),+> {
+            type QueryId = ();
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
 
-impl<V> Query for Prepared<V> {
-    type SqlType = Untyped;
-}
+        impl<$($part),+> diesel::query_builder::Query for $name<$($part),+> {
+            type SqlType = diesel::sql_types::Untyped;
+        }
 
-impl<V, C: Connection> RunQueryDsl<C> for Prepared<V> {}
+        impl<$($part,)+ Conn: diesel::Connection> diesel::RunQueryDsl<Conn> for $name<$($part),+> {}
+    };
+}
+pub(super) use untyped_query;
+
+untyped_query!(Prepared<V>);
 
 #[cfg(test)]
 mod tests {

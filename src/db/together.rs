@@ -1,10 +1,9 @@
 //! Statements of several rooms that go to the server together, in one round trip: each room writes its own part.
 
-use super::statement::{Prepared, Values};
-use diesel::connection::Connection;
+use super::statement::{Prepared, Values, untyped_query};
 use diesel::pg::{Pg, PgConnection};
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Bool, Untyped};
+use diesel::query_builder::{AstPass, QueryFragment};
+use diesel::sql_types::Bool;
 use diesel::{QueryResult, QueryableByName, RunQueryDsl};
 
 /// Questions that are answered by one row, which has the columns of all of them: each part gives exactly one row, under
@@ -175,29 +174,8 @@ impl<C: Parts, A: Parts> QueryFragment<Pg> for Change<C, A> {
     }
 }
 
-impl<A> QueryId for Ask<A> {
-    type QueryId = ();
-    // The text tells them apart.
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<A> Query for Ask<A> {
-    type SqlType = Untyped;
-}
-
-impl<A, C: Connection> RunQueryDsl<C> for Ask<A> {}
-
-impl<C, A> QueryId for Change<C, A> {
-    type QueryId = ();
-    // The text tells them apart.
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<C, A> Query for Change<C, A> {
-    type SqlType = Untyped;
-}
-
-impl<C, A, Conn: Connection> RunQueryDsl<Conn> for Change<C, A> {}
+untyped_query!(Ask<A>);
+untyped_query!(Change<C, A>);
 
 #[cfg(test)]
 mod tests {

@@ -45,33 +45,39 @@ struct ReferenceRow {
     order_id: Uuid,
 }
 
-/// The columns of references: value, kind, account, livemode, source.
-type Columns<'a> = (Vec<&'a str>, Vec<&'static str>, Vec<&'a str>, Vec<bool>, Vec<&'static str>);
+/// Binds the columns of `references` as the next five values: value, kind, account, livemode, source.
+fn with_references<'a, V: Values>(
+    statement: Prepared<V>,
+    references: &[&'a Scoped],
+) -> Prepared<impl Values + use<'a, V>> {
+    fn column<'a, T>(references: &[&'a Scoped], of: impl Fn(&'a Scoped) -> T) -> Vec<T> {
+        references.iter().map(|reference| of(reference)).collect()
+    }
+    statement
+        .bind::<Array<Text>, _>(column(references, |r| &r.reference.value[..]))
+        .bind::<Array<Text>, _>(column(references, |r| r.reference.kind.as_str()))
+        .bind::<Array<Text>, _>(column(references, |r| &r.scope.account[..]))
+        .bind::<Array<Bool>, _>(column(references, |r| r.scope.livemode))
+        .bind::<Array<Text>, _>(column(references, |r| r.scope.source))
+}
 
-fn unzip<'a>(references: &[&'a Scoped]) -> Columns<'a> {
-    let values = references.iter().map(|r| &r.reference.value[..]).collect();
-    let kinds = references.iter().map(|r| r.reference.kind.as_str()).collect();
-    let accounts = references.iter().map(|r| &r.scope.account[..]).collect();
-    let livemodes = references.iter().map(|r| r.scope.livemode).collect();
-    (values, kinds, accounts, livemodes, references.iter().map(|r| r.scope.source).collect())
+/// The orders that references name now, by their places: six values, the places first.
+macro_rules! named {
+    () => {
+        "SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
+                                                unnest($5) AS livemode, unnest($6) AS source) asked, \
+         LATERAL (SELECT order_id FROM order_references r WHERE (r.value, r.kind, r.account, r.livemode, r.source) = \
+                  (asked.value, asked.kind, asked.account, asked.livemode, asked.source) LIMIT 1) r"
+    };
+}
+
+fn naming<'a>(sql: &'static str, references: &[&'a Scoped]) -> Prepared<impl Values + use<'a>> {
+    with_references(prepared(sql).bind::<Array<BigInt>, _>(places(references.len())), references)
 }
 
 /// The orders that `references` name now, one each.
 pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<Vec<Option<Uuid>>> {
-    let (values, kinds, accounts, livemodes, sources) = unzip(references);
-    let rows: Vec<ReferenceRow> = prepared(
-        "SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
-                                                unnest($5) AS livemode, unnest($6) AS source) asked, \
-         LATERAL (SELECT order_id FROM order_references r WHERE (r.value, r.kind, r.account, r.livemode, r.source) = \
-                  (asked.value, asked.kind, asked.account, asked.livemode, asked.source) LIMIT 1) r",
-    )
-    .bind::<Array<BigInt>, _>(places(references.len()))
-    .bind::<Array<Text>, _>(values)
-    .bind::<Array<Text>, _>(kinds)
-    .bind::<Array<Text>, _>(accounts)
-    .bind::<Array<Bool>, _>(livemodes)
-    .bind::<Array<Text>, _>(sources)
-    .load(conn)?;
+    let rows: Vec<ReferenceRow> = naming(named!(), references).load(conn)?;
     Ok(placed(references.len(), rows.iter().map(|row| (row.n, row.order_id))))
 }
 
@@ -129,14 +135,8 @@ pub fn unchanged(orders: &[(Uuid, i64)]) -> Option<Part<impl Values + use<>>> {
 }
 
 fn referring<'a>(sql: &'static str, references: &[(&'a Scoped, Uuid)]) -> Prepared<impl Values + use<'a>> {
-    let (values, kinds, accounts, livemodes, sources) = unzip(&references.iter().map(|(r, _)| *r).collect::<Vec<_>>());
-    prepared(sql)
-        .bind::<Array<Text>, _>(values)
-        .bind::<Array<Text>, _>(kinds)
-        .bind::<Array<Text>, _>(accounts)
-        .bind::<Array<Bool>, _>(livemodes)
-        .bind::<Array<Text>, _>(sources)
-        .bind::<Array<diesel::sql_types::Uuid>, _>(references.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+    let (scoped, ids): (Vec<&Scoped>, Vec<Uuid>) = references.iter().copied().unzip();
+    with_references(prepared(sql), &scoped).bind::<Array<diesel::sql_types::Uuid>, _>(ids)
 }
 
 /// Takes back the references that this transaction gave to orders which it does not write.
@@ -160,19 +160,12 @@ pub struct Move {
 
 /// Moves references, and remembers that they left.
 pub fn move_references(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<()> {
-    let (values, kinds, accounts, livemodes, sources) = unzip(&moves.iter().map(|m| &m.reference).collect::<Vec<_>>());
-    sql_query(
-        "UPDATE order_references r SET order_id = new.heir FROM UNNEST($1, $2, $3, $4, $5, $6, $7) AS new (value, kind, account, livemode, source, left_id, heir) \
-         WHERE (r.value, r.kind, r.account, r.livemode, r.source) = (new.value, new.kind, new.account, new.livemode, new.source) AND r.order_id = new.left_id",
-    )
-    .bind::<Array<Text>, _>(values)
-    .bind::<Array<Text>, _>(kinds)
-    .bind::<Array<Text>, _>(accounts)
-    .bind::<Array<Bool>, _>(livemodes)
-    .bind::<Array<Text>, _>(sources)
-    .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
-    .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.to).collect::<Vec<_>>())
-    .execute(conn)?;
+    const MOVE: &str = "UPDATE order_references r SET order_id = new.heir FROM UNNEST($1, $2, $3, $4, $5, $6, $7) AS new (value, kind, account, livemode, source, left_id, heir) \
+         WHERE (r.value, r.kind, r.account, r.livemode, r.source) = (new.value, new.kind, new.account, new.livemode, new.source) AND r.order_id = new.left_id";
+    with_references(prepared(MOVE), &moves.iter().map(|m| &m.reference).collect::<Vec<_>>())
+        .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
+        .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.to).collect::<Vec<_>>())
+        .execute(conn)?;
     // The version, too: whoever has looked at the order without a lock must not write what this reference led to.
     sql_query("UPDATE orders SET moved = true, version = version + 1 WHERE id = ANY($1) AND NOT moved")
         .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
@@ -269,13 +262,10 @@ pub struct Looked {
 
 /// Asks for [`Looked`], without a lock. Facts of more than `largest` bytes are not read.
 pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Values + use<'a>> {
-    let (values, kinds, accounts, livemodes, sources) = unzip(references);
-    prepared(
-        "WITH named AS MATERIALIZED ( \
-             SELECT asked.n, r.order_id FROM (SELECT unnest($1) AS n, unnest($2) AS value, unnest($3) AS kind, unnest($4) AS account, \
-                                                     unnest($5) AS livemode, unnest($6) AS source) asked, \
-             LATERAL (SELECT order_id FROM order_references r WHERE (r.value, r.kind, r.account, r.livemode, r.source) = \
-                      (asked.value, asked.kind, asked.account, asked.livemode, asked.source) LIMIT 1) r), \
+    const LOOK: &str = concat!(
+        "WITH named AS MATERIALIZED (",
+        named!(),
+        "), \
          found AS MATERIALIZED ( \
              SELECT o.id, o.reference, o.version, o.moved OR o.merged_into IS NOT NULL OR octet_length(o.facts) > given.largest AS odd, \
                     CASE WHEN octet_length(o.facts) > given.largest THEN '{}' ELSE o.facts END AS facts \
@@ -283,16 +273,9 @@ pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Va
          SELECT ARRAY(SELECT n FROM named) AS named, ARRAY(SELECT order_id FROM named) AS named_orders, \
                 ARRAY(SELECT id FROM found) AS orders, ARRAY(SELECT reference FROM found) AS order_names, \
                 ARRAY(SELECT facts FROM found) AS order_facts, ARRAY(SELECT version FROM found) AS order_versions, \
-                ARRAY(SELECT odd FROM found) AS order_is_odd",
-    )
-    .bind::<Array<BigInt>, _>(places(references.len()))
-    .bind::<Array<Text>, _>(values)
-    .bind::<Array<Text>, _>(kinds)
-    .bind::<Array<Text>, _>(accounts)
-    .bind::<Array<Bool>, _>(livemodes)
-    .bind::<Array<Text>, _>(sources)
-    .bind::<Integer, _>(largest.unwrap_or(i32::MAX))
-    .called("looked")
+                ARRAY(SELECT odd FROM found) AS order_is_odd"
+    );
+    naming(LOOK, references).bind::<Integer, _>(largest.unwrap_or(i32::MAX)).called("looked")
 }
 
 impl Looked {

@@ -37,6 +37,14 @@ fn orders(db: &TestDb) -> Vec<Option<String>> {
     texts(&mut db.conn(), "SELECT reference || ' ' || status || ' ' || version AS text FROM orders ORDER BY reference")
 }
 
+/// All that came to one order, which is paid, and told once.
+fn is_one_paid_order(db: &TestDb, receiver: &Receiver, stream: &Stream) {
+    let found = orders(db);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)), "{found:?}");
+    assert_eq!(receiver.mails().len(), 1);
+}
+
 /// Counts the looks from now on.
 fn looks() -> Arc<AtomicUsize> {
     let looks = Arc::new(AtomicUsize::new(0));
@@ -71,10 +79,7 @@ async fn an_order_that_somebody_else_has_written_since_is_looked_up() {
     }
     assert!(looks.load(Ordering::SeqCst) > 2, "neither knows what the other has written");
     one.settle().await;
-    let found = orders(&db);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)), "{found:?}");
-    assert_eq!(one.mails().len(), 1);
+    is_one_paid_order(&db, &one, &stream);
 }
 
 #[actix_rt::test]
@@ -142,10 +147,7 @@ async fn a_reference_that_somebody_else_gave_away_meanwhile_keeps_the_order_that
     assert_eq!(deliver(&receiver, &stream, 0..4).await, ["accepted"; 4]);
     fail::remove("intake.before_commit");
     receiver.settle().await;
-    let found = orders(&db);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].as_ref().unwrap().starts_with(&format!("{} paid ", stream.purchase.reference)), "{found:?}");
-    assert_eq!(receiver.mails().len(), 1);
+    is_one_paid_order(&db, &receiver, &stream);
 }
 
 #[actix_rt::test]
