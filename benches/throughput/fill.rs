@@ -61,8 +61,8 @@ INSERT INTO orders (id, source, account, livemode, reference, status, money_stat
 INSERT INTO order_references (source, account, livemode, kind, value, order_id)
     SELECT r.source, r.account, r.livemode, r.kind, pg_temp.renamed(r.value, c.was, c.becomes, c.n), pg_temp.numbered(c.n, 'o')
     FROM copies c JOIN seed_orders s ON s.letters = c.was JOIN order_references r ON r.order_id = s.order_id ORDER BY c.n;
-INSERT INTO outbox (id, kind, notice, dedupe_key, order_id, about, state, attempts, settled_at)
-    SELECT pg_temp.numbered(c.n, 'm'), m.kind, m.notice, replace(m.dedupe_key, c.was, c.becomes), pg_temp.numbered(c.n, 'o'), m.about, 'sent', 1, now()
+INSERT INTO outbox (id, kind, notice, notice_key, dedupe_key, order_id, about, state, attempts, settled_at)
+    SELECT pg_temp.numbered(c.n, 'm'), m.kind, m.notice, replace(m.notice_key, c.was, c.becomes), replace(m.dedupe_key, c.was, c.becomes), pg_temp.numbered(c.n, 'o'), m.about, 'sent', 1, now()
     FROM copies c JOIN seed_orders s ON s.letters = c.was JOIN outbox m ON m.order_id = s.order_id ORDER BY c.n;
 SELECT setval(pg_get_serial_sequence('events', 'id'), (SELECT max(id) FROM events));
 VACUUM (FREEZE, ANALYZE) events; VACUUM (FREEZE, ANALYZE) payloads; VACUUM (FREEZE, ANALYZE) orders;

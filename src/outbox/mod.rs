@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Invariants
-//! - One message a `dedupe_key`, for ever; its id never changes and is the mail's Message-ID and the webhook's
+//! - One message a notice and destination, for ever; its id never changes and is the mail's Message-ID and the webhook's
 //!   `webhook-id`.
 //! - A settle is guarded by the lease, so that a worker that comes late changes nothing.
 //! - Leases and due times are the database's clock; ours is never compared with it.

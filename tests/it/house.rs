@@ -150,7 +150,7 @@ fn every_column_says_what_it_is_for() {
 fn migrations_go_up_and_down_and_up_again() {
     let db = TestDb::empty();
     let applied = ringup::db::migrate(&db.url()).unwrap();
-    assert_eq!(applied.len(), 11);
+    assert_eq!(applied.len(), 12);
     ringup::db::revert_all(&mut db.conn()).unwrap();
     assert_eq!(ringup::db::migrate(&db.url()).unwrap(), applied);
     assert_eq!(ringup::db::migrate(&db.url()).unwrap(), Vec::<String>::new());

@@ -219,12 +219,14 @@ pub(super) fn rotate(conn: &mut PgConnection, id: &str, secret: &str, hours: i64
 
 pub(super) fn queue_test(conn: &mut PgConnection, to: &Subscription) -> QueryResult<Uuid> {
     let (id, notice) = (Uuid::now_v7(), Kind::SubscriptionTest.name());
-    sql_query("INSERT INTO outbox (id, kind, destination, notice, dedupe_key, about) VALUES ($1, $2, $3, $4, $5, $6)")
+    let key = format!("{notice}:{id}");
+    sql_query("INSERT INTO outbox (id, kind, destination, notice, notice_key, dedupe_key, about) VALUES ($1, $2, $3, $4, $5, $6, $7)")
         .bind::<SqlUuid, _>(id)
         .bind::<Text, _>(&to.kind)
         .bind::<Text, _>(&to.id)
         .bind::<Text, _>(&*notice)
-        .bind::<Text, _>(format!("{notice}:{id}@{}", to.id))
+        .bind::<Text, _>(&key)
+        .bind::<Text, _>(format!("{key}@{}", to.id))
         .bind::<Text, _>(serde_json::json!({ "object": to.id }).to_string())
         .execute(conn)?;
     Ok(id)

@@ -21,26 +21,27 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
     let columns = Columns::of(messages);
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
     prepared(
-        "INSERT INTO outbox (id, kind, destination, notice, dedupe_key, order_id, event, about, next_at, waiting, held) \
-         SELECT m.id, m.kind, m.destination, m.notice, m.dedupe_key, m.order_id, m.event, m.about, \
+        "INSERT INTO outbox (id, kind, destination, notice, notice_key, dedupe_key, order_id, event, about, next_at, waiting, held) \
+         SELECT m.id, m.kind, m.destination, m.notice, m.notice_key, m.dedupe_key, m.order_id, m.event, m.about, \
                 now() + make_interval(secs => m.delay), m.waiting, m.held \
-         FROM (SELECT unnest($1) AS id, unnest($2) AS kind, unnest($3) AS destination, unnest($4) AS notice, unnest($5) AS dedupe_key, \
-                      unnest($6) AS order_id, unnest($7) AS event, unnest($8) AS about, unnest($9) AS delay, unnest($10) AS waiting, \
-                      unnest($11) AS held, unnest($12) AS also, unnest($13) AS told) m \
+         FROM (SELECT unnest($1) AS id, unnest($2) AS kind, unnest($3) AS destination, unnest($4) AS notice, unnest($5) AS notice_key, \
+                      unnest($6) AS dedupe_key, unnest($7) AS order_id, unnest($8) AS event, unnest($9) AS about, unnest($10) AS delay, \
+                      unnest($11) AS waiting, unnest($12) AS held, unnest($13) AS also, unnest($14) AS told) m \
          WHERE (SELECT holds FROM guard) \
            AND (m.also IS NULL OR NOT EXISTS ( \
                     SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.also, E'\\n')) AND o.destination = m.destination)) \
            AND (m.told IS NULL OR EXISTS ( \
                     SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.told, E'\\n')) AND o.destination = m.destination \
                                            AND o.waiting AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
-         ORDER BY m.dedupe_key COLLATE \"C\" \
-         ON CONFLICT (dedupe_key) DO NOTHING RETURNING true",
+         ORDER BY m.notice_key COLLATE \"C\", m.destination COLLATE \"C\" \
+         ON CONFLICT (notice_key, destination) DO NOTHING RETURNING true",
     )
     .bind::<Array<SqlUuid>, _>(columns.ids)
     .bind::<Array<Text>, _>(columns.kinds)
     .bind::<Array<Text>, _>(columns.destinations)
     .bind::<Array<Text>, _>(columns.notices)
-    .bind::<Array<Text>, _>(columns.keys)
+    .bind::<Array<Text>, _>(columns.notice_keys)
+    .bind::<Array<Text>, _>(columns.dedupe_keys)
     .bind::<Array<Nullable<SqlUuid>>, _>(columns.orders)
     .bind::<Array<Nullable<BigInt>>, _>(columns.events)
     .bind::<Array<Text>, _>(columns.abouts)
@@ -58,7 +59,8 @@ struct Columns<'a> {
     kinds: Vec<&'static str>,
     destinations: Vec<&'a str>,
     notices: Vec<Cow<'static, str>>,
-    keys: Vec<&'a str>,
+    notice_keys: Vec<&'a str>,
+    dedupe_keys: Vec<&'a str>,
     orders: Vec<Option<Uuid>>,
     events: Vec<Option<i64>>,
     abouts: Vec<&'a str>,
@@ -80,7 +82,8 @@ impl<'a> Columns<'a> {
             columns.kinds.push(message.kind.name());
             columns.destinations.push(message.destination);
             columns.notices.push(notice.kind.name());
-            columns.keys.push(&message.dedupe_key);
+            columns.notice_keys.push(&notice.key);
+            columns.dedupe_keys.push(&message.dedupe_key);
             columns.orders.push(notice.order_id);
             columns.events.push(notice.event);
             columns.abouts.push(&notice.about);
