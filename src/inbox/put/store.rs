@@ -131,7 +131,8 @@ pub(super) fn name_snapshots<'a>(
         .map(drop)
 }
 
-/// Bodies as an array, each copied once: diesel's own arrays copy each value twice.
+/// Bodies as an array. They are put together in a buffer of their size: diesel's own arrays copy each value twice, into
+/// buffers that grow by copying.
 #[derive(Debug)]
 struct Bodies<'a>(Vec<&'a [u8]>);
 
@@ -141,18 +142,20 @@ impl ToSql<Array<Binary>, Pg> for Bodies<'_> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         let bytea = <Pg as HasSqlType<Binary>>::metadata(out.metadata_lookup()).oid()?;
         let dimensions = i32::from(!self.0.is_empty());
+        let mut array = Vec::with_capacity(20 + self.0.iter().map(|body| 4 + body.len()).sum::<usize>());
         for number in [dimensions, 0] {
-            out.write_all(&number.to_be_bytes())?;
+            array.extend(number.to_be_bytes());
         }
-        out.write_all(&bytea.to_be_bytes())?;
+        array.extend(bytea.to_be_bytes());
         if dimensions > 0 {
-            out.write_all(&i32::try_from(self.0.len())?.to_be_bytes())?;
-            out.write_all(&1_i32.to_be_bytes())?;
+            array.extend(i32::try_from(self.0.len())?.to_be_bytes());
+            array.extend(1_i32.to_be_bytes());
         }
         for body in &self.0 {
-            out.write_all(&i32::try_from(body.len())?.to_be_bytes())?;
-            out.write_all(body)?;
+            array.extend(i32::try_from(body.len())?.to_be_bytes());
+            array.extend_from_slice(body);
         }
+        out.write_all(&array)?;
         Ok(IsNull::No)
     }
 }
