@@ -1,5 +1,6 @@
 //! One batch in one transaction; where that fails, halves of it, down to the event that is to blame.
 
+use super::heart::{ByHeart, Heart, know};
 use super::sorted::Sorted;
 use super::{Answer, Submission, quick};
 use crate::inbox::{self, NewEvent};
@@ -9,7 +10,7 @@ use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
 
 /// What a batch came to.
 pub struct Done {
@@ -21,27 +22,18 @@ pub struct Done {
     pub broken: bool,
 }
 
-/// After the quick way has failed, all go the careful way for so long: whoever was in the way will be again.
-const CAUTION: Duration = Duration::from_secs(2);
-
-/// A connection, what is known by heart of what lies behind it, and how careful it is.
-pub struct Link {
-    conn: PgConnection,
-    heart: quick::Heart,
-    careful_until: Option<Instant>,
-}
-
-impl From<PgConnection> for Link {
-    fn from(conn: PgConnection) -> Self {
-        Self { conn, heart: quick::Heart::default(), careful_until: None }
-    }
-}
-
-/// Stores and applies `batch`, and commits: what is plain the quick way, the rest the careful way.
-pub fn commit(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
+/// Stores and applies `batch`, and commits: what is plain the quick way, by what is `known` of it by heart, the rest the
+/// careful way.
+pub fn commit(
+    conn: &mut PgConnection,
+    heart: &Mutex<Heart>,
+    settings: &Settings,
+    batch: &[&Submission],
+    mut known: Option<ByHeart>,
+) -> Done {
     let (plain, odd): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|n| quick::is_plain(batch[*n]));
     if odd.is_empty() {
-        return commit_plain(link, settings, batch);
+        return commit_plain(conn, heart, settings, batch, known);
     }
     let mut done = Done { answers: vec![Answer::Unavailable; batch.len()], pending: false, broken: false };
     for (places, is_plain) in [(plain, true), (odd, false)] {
@@ -49,21 +41,30 @@ pub fn commit(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Do
             continue;
         }
         let part: Vec<&Submission> = places.iter().map(|n| batch[*n]).collect();
-        let of_part =
-            if is_plain { commit_plain(link, settings, &part) } else { commit_carefully(link, settings, &part) };
+        let of_part = if is_plain {
+            commit_plain(conn, heart, settings, &part, known.take())
+        } else {
+            commit_carefully(conn, heart, settings, &part)
+        };
         places.iter().zip(of_part.answers).for_each(|(n, answer)| done.answers[*n] = answer);
         (done.pending, done.broken) = (done.pending || of_part.pending, of_part.broken);
     }
     done
 }
 
-fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
-    if link.careful_until.is_some_and(|until| Instant::now() < until) {
-        return commit_carefully(link, settings, batch);
+fn commit_plain(
+    conn: &mut PgConnection,
+    heart: &Mutex<Heart>,
+    settings: &Settings,
+    batch: &[&Submission],
+    mut known: Option<ByHeart>,
+) -> Done {
+    if know(heart).is_careful() {
+        return commit_carefully(conn, heart, settings, batch);
     }
     // Who was faster is done by now: a second look mostly finds nobody in the way.
     for looks in 1..=2 {
-        match quick::commit(&mut link.conn, &mut link.heart, settings, batch) {
+        match quick::commit(conn, heart, settings, batch, known.take()) {
             Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
             Ok(None) => break,
             Err(error) if is_broken(&error) => return lost(&error, batch),
@@ -72,17 +73,17 @@ fn commit_plain(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> 
                 let level =
                     if matches!(error, Error::DatabaseError(..)) { log::Level::Debug } else { log::Level::Error };
                 log::log!(level, error:% = error, events = batch.len(); "somebody is in the way, or something is odd: a batch goes the careful way");
-                link.careful_until = Some(Instant::now() + CAUTION);
+                know(heart).take_care();
                 break;
             }
         }
     }
-    commit_carefully(link, settings, batch)
+    commit_carefully(conn, heart, settings, batch)
 }
 
-fn commit_carefully(link: &mut Link, settings: &Settings, batch: &[&Submission]) -> Done {
-    link.heart.forget(batch);
-    careful(&mut link.conn, settings, batch)
+fn commit_carefully(conn: &mut PgConnection, heart: &Mutex<Heart>, settings: &Settings, batch: &[&Submission]) -> Done {
+    know(heart).forget(batch);
+    careful(conn, settings, batch)
 }
 
 fn lost(error: &Error, batch: &[&Submission]) -> Done {

@@ -1,8 +1,9 @@
 //! The writer: one batch, one commit, then the answers.
 //!
-//! Whoever has an event (`http` a verified one, `sync` one of Stripe's own telling) submits it and waits for its answer. *One* thread takes all that
-//! waits, stores it, brings the orders up to date, queues their messages, commits, and only then answers each. There
-//! is no other way into the inbox.
+//! Whoever has an event (`http` a verified one, `sync` one of Stripe's own telling) submits it and waits for its answer. A
+//! batch is all that waits: it is stored, its orders are brought up to date, their messages are queued, all that is
+//! committed, and only then each is answered. Batches are written one after the other; while one is, the next is collected
+//! and worked out (`desk.rs`, `heart.rs`). There is no other way into the inbox.
 //!
 //! Invariants: an event is answered as stored only after its commit; the queue is bounded; what cannot be written now
 //! is answered [`Answer::Unavailable`], never dropped silently. A writer that is stuck in the database is abandoned by
@@ -10,6 +11,8 @@
 
 mod batch;
 mod budget;
+mod desk;
+mod heart;
 mod quick;
 pub mod rules;
 mod sorted;
@@ -20,10 +23,11 @@ use crate::orders::{Facts, Incoming, Scope};
 use crate::outbox::NewNotice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
+
+use desk::Desk;
 
 pub use budget::{Budget, Permit};
 pub use rules::{Rules, Verdict};
@@ -83,8 +87,7 @@ pub struct Full;
 /// The way in.
 #[derive(Clone)]
 pub struct Intake {
-    queue: SyncSender<Job>,
-    depth: Arc<AtomicUsize>,
+    desk: Arc<Desk>,
     abandoned: Arc<AtomicUsize>,
 }
 
@@ -96,18 +99,16 @@ impl Intake {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> (Self, Writer) {
         let settings = crate::orders::Settings { largest: Some(LARGEST), ..settings };
-        let (queue, jobs) = sync_channel(QUEUE);
-        let (depth, abandoned) = (Arc::default(), Arc::default());
-        let intake = Self { queue, depth: Arc::clone(&depth), abandoned: Arc::clone(&abandoned) };
-        let gauges = writer::Gauges { depth, abandoned };
-        (intake, Writer::start(database_url, settings, jobs, gauges, Arc::new(wake)))
+        let (desk, abandoned) = (Arc::new(Desk::new(QUEUE)), Arc::default());
+        let intake = Self { desk: Arc::clone(&desk), abandoned: Arc::clone(&abandoned) };
+        (intake, Writer::start(database_url, settings, desk, abandoned, Arc::new(wake)))
     }
 
     /// Hands `submission` to the writer. The answer comes when its batch is committed; a caller that stops waiting
     /// before its job was taken takes it back.
     pub fn submit(&self, submission: Submission) -> Result<oneshot::Receiver<Answer>, Full> {
         let (reply, answer) = oneshot::channel();
-        self.queue(Job { submission, reply }).map(|()| answer).map_err(|_| Full)
+        self.desk.submit(Job { submission, reply }).map(|()| answer).map_err(|_| Full)
     }
 
     /// The same for whoever can wait: for a place in the queue, until `deadline`.
@@ -118,7 +119,7 @@ impl Intake {
     ) -> Result<oneshot::Receiver<Answer>, Full> {
         let (reply, answer) = oneshot::channel();
         let mut job = Job { submission, reply };
-        while let Err(refused) = self.queue(job) {
+        while let Err(refused) = self.desk.submit(job) {
             if Instant::now() >= deadline {
                 return Err(Full);
             }
@@ -126,15 +127,6 @@ impl Intake {
             sleep(PAUSE).await;
         }
         Ok(answer)
-    }
-
-    fn queue(&self, job: Job) -> Result<(), Box<Job>> {
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(job).map_err(|refused| {
-            self.depth.fetch_sub(1, Ordering::Relaxed);
-            let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = refused;
-            Box::new(job)
-        })
     }
 
     /// How many writers are left behind in the database.
@@ -149,7 +141,7 @@ impl Intake {
 
     /// How many submissions wait.
     pub fn depth(&self) -> usize {
-        self.depth.load(Ordering::Relaxed)
+        self.desk.depth()
     }
 }
 
@@ -159,7 +151,7 @@ mod tests {
     use super::*;
     use crate::inbox::State;
 
-    fn submission() -> Submission {
+    pub(super) fn submission() -> Submission {
         let event = NewEvent {
             source: "stripe",
             account: String::new(),
@@ -181,15 +173,15 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_can_wait_gets_the_next_place() {
-        let (queue, jobs) = sync_channel(1);
-        let intake = Intake { queue, depth: Arc::default(), abandoned: Arc::default() };
-        assert!(intake.submit(submission()).is_ok() && intake.submit(submission()).is_err());
+        let desk = Arc::new(Desk::new(1));
+        let intake = Intake { desk: Arc::clone(&desk), abandoned: Arc::default() };
+        let first = intake.submit(submission());
+        assert!(first.is_ok() && intake.submit(submission()).is_err());
         assert!(intake.submit_by(submission(), Instant::now()).await.is_err());
         let later = Instant::now() + Duration::from_secs(60);
         // The first is polled first, and finds no place.
-        let (waited, taken) = tokio::join!(intake.submit_by(submission(), later), async { jobs.recv() });
-        assert!(waited.is_ok() && taken.is_ok());
-        assert!(jobs.try_recv().is_ok());
-        assert_eq!(intake.depth(), 2, "the writer counts what it takes");
+        let (waited, taken) = tokio::join!(intake.submit_by(submission(), later), async { desk.next(|_| ()) });
+        assert!(waited.is_ok() && taken.is_some_and(|(draft, _)| draft.jobs.len() == 1));
+        assert_eq!(intake.depth(), 1);
     }
 }

@@ -1,19 +1,19 @@
-//! The thread that writes, and the watchdog that replaces it where it is stuck.
+//! The threads that write, and the watchdog that replaces one where it is stuck.
 
-use super::batch::Link;
-use super::{Answer, Job, Submission, batch};
+use super::desk::{Desk, Draft, Turn};
+use super::heart::{Heart, know};
+use super::{Answer, Submission, batch};
 use crate::db;
 use crate::orders::Settings;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use diesel::pg::PgConnection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A batch takes at most this many events…
-const MAX_EVENTS: usize = 512;
-/// …and stops growing at this many bytes.
-const MAX_BYTES: usize = 512 << 10;
+/// One writes while the other collects; more would only wait.
+const WRITERS: usize = 2;
 /// A batch that runs longer is stuck.
 const STUCK: Duration = Duration::from_secs(2);
 /// So many stuck writers may wait for their database; more would not help it.
@@ -23,193 +23,153 @@ const LAST_WORDS: Duration = Duration::from_secs(8);
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(200);
 
-/// The running writer; [`Writer::stop`] drains it.
+/// The running writers; [`Writer::stop`] drains them.
 pub struct Writer {
     shared: Arc<Shared>,
     watchdog: Option<thread::JoinHandle<()>>,
 }
 
-/// What others may read of it.
-pub(super) struct Gauges {
-    /// Submissions that wait.
-    pub depth: Arc<AtomicUsize>,
-    /// Stuck writers that have not come back.
-    pub abandoned: Arc<AtomicUsize>,
-}
-
 struct Shared {
     database_url: String,
     settings: Settings,
-    jobs: Mutex<Receiver<Job>>,
-    gauges: Gauges,
+    desk: Arc<Desk>,
+    heart: Mutex<Heart>,
+    /// Stuck writers that have not come back.
+    abandoned: Arc<AtomicUsize>,
+    /// How many were ever started.
+    started: AtomicU64,
     wake: Arc<dyn Fn() + Send + Sync>,
-    started: Instant,
-    /// Which writer is the current one; a lesser one ends after its batch.
-    generation: AtomicU64,
-    /// When the current writer's batch began, in milliseconds since `started`; -1 between batches.
-    busy_since: AtomicI64,
-    closing: AtomicBool,
-    ended: Mutex<bool>,
-    end: Condvar,
 }
 
 impl Writer {
     pub(super) fn start(
         database_url: &str,
         settings: Settings,
-        jobs: Receiver<Job>,
-        gauges: Gauges,
+        desk: Arc<Desk>,
+        abandoned: Arc<AtomicUsize>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         let shared = Arc::new(Shared {
             database_url: database_url.to_owned(),
             settings,
-            jobs: Mutex::new(jobs),
-            gauges,
+            desk,
+            heart: Mutex::default(),
+            abandoned,
+            started: AtomicU64::new(0),
             wake,
-            started: Instant::now(),
-            generation: AtomicU64::new(0),
-            busy_since: AtomicI64::new(-1),
-            closing: AtomicBool::new(false),
-            ended: Mutex::new(false),
-            end: Condvar::new(),
         });
-        spawn_writer(&shared, 0);
+        (0..WRITERS).for_each(|_| spawn_writer(&shared));
         let watched = Arc::clone(&shared);
         let watchdog = thread::Builder::new().name("intake-watchdog".into()).spawn(move || watch(&watched));
         Self { shared, watchdog: watchdog.inspect_err(|error| log::error!(error:% = error; "no watchdog")).ok() }
     }
 
-    /// Waits until all that was submitted is answered. What is submitted from now on may not be taken.
+    /// Waits until all that was submitted is answered. Nothing more is taken from now on.
     pub fn stop(mut self) {
-        self.shared.closing.store(true, Ordering::SeqCst);
+        self.shared.desk.close();
         if let Some(watchdog) = self.watchdog.take() {
             drop(watchdog.join());
         }
     }
 }
 
-fn spawn_writer(shared: &Arc<Shared>, generation: u64) {
+fn spawn_writer(shared: &Arc<Shared>) {
     let own = Arc::clone(shared);
-    let spawned =
-        thread::Builder::new().name(format!("intake-writer-{generation}")).spawn(move || write_on(&own, generation));
+    let number = shared.started.fetch_add(1, Ordering::SeqCst);
+    shared.desk.count_writers(1);
+    let spawned = thread::Builder::new().name(format!("intake-writer-{number}")).spawn(move || write_on(&own, number));
     if let Err(error) = spawned {
+        shared.desk.count_writers(-1);
         log::error!(error:% = error; "cannot start a writer thread");
     }
 }
 
-/// Replaces a stuck writer; ends with the current one.
+/// Replaces stuck writers; ends with the last one.
 fn watch(shared: &Arc<Shared>) {
-    let mut ended = shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
     let mut closing_since = None;
-    while !*ended {
-        if shared.closing.load(Ordering::SeqCst)
-            && closing_since.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS
-        {
+    while !shared.desk.has_ended(WATCH) {
+        if shared.desk.is_closed() && closing_since.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS {
             log::error!("the writer is still stuck in the database; what it holds was answered 503");
             return;
         }
-        (ended, _) = shared.end.wait_timeout(ended, WATCH).unwrap_or_else(PoisonError::into_inner);
-        let busy_since = shared.busy_since.load(Ordering::SeqCst);
-        let stuck =
-            busy_since >= 0 && shared.millis() - busy_since > i64::try_from(STUCK.as_millis()).unwrap_or(i64::MAX);
-        if stuck && shared.gauges.abandoned.load(Ordering::SeqCst) < MAX_ABANDONED {
-            shared.gauges.abandoned.fetch_add(1, Ordering::SeqCst);
-            shared.busy_since.store(-1, Ordering::SeqCst);
-            let generation = shared.generation.fetch_add(1, Ordering::SeqCst) + 1;
-            log::error!(generation = generation; "the writer is stuck in the database; starting another");
-            spawn_writer(shared, generation);
+        if shared.abandoned.load(Ordering::SeqCst) < MAX_ABANDONED && shared.desk.give_up(STUCK) {
+            shared.abandoned.fetch_add(1, Ordering::SeqCst);
+            log::error!("the writer is stuck in the database; starting another");
+            spawn_writer(shared);
+            shared.desk.count_writers(-1);
         }
     }
+}
+
+fn write_on(shared: &Arc<Shared>, number: u64) {
+    while let Some((draft, turn)) = shared.desk.next(|draft| shared.work_out(draft)) {
+        if !shared.write(draft, turn) {
+            shared.abandoned.fetch_sub(1, Ordering::SeqCst);
+            log::warn!(writer = number; "an abandoned writer came back and ended");
+            return;
+        }
+    }
+    shared.desk.count_writers(-1);
 }
 
 impl Shared {
-    fn millis(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    /// Works out what the batch comes to, as far as that can be told by heart.
+    fn work_out(&self, draft: &mut Draft) {
+        let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
+        let worked = &mut draft.worked;
+        let done = catch_unwind(AssertUnwindSafe(|| know(&self.heart).work_out(worked, &self.settings, &batch)));
+        if let Err(panic) = done {
+            log::error!(panic = crate::orders::panic_text(&*panic); "the writer panicked over a batch; it looks first");
+            know(&self.heart).reset();
+        }
     }
 
-    fn is_current(&self, generation: u64) -> bool {
-        self.generation.load(Ordering::SeqCst) == generation
+    /// Writes a batch and answers it. False where it took so long that another writer has taken over.
+    fn write(&self, mut draft: Draft, mut turn: Turn) -> bool {
+        let done = catch_unwind(AssertUnwindSafe(|| self.commit(&mut draft, &mut turn.conn)));
+        let answers = done.unwrap_or_else(|panic| {
+            log::error!(panic = crate::orders::panic_text(&*panic); "the writer panicked; its batch is answered 503");
+            // `transaction` does not roll back on unwinding: the connection is not to be used again.
+            turn.conn = None;
+            vec![Answer::Unavailable; draft.jobs.len()]
+        });
+        let is_current = self.desk.release(turn);
+        fail::fail_point!("intake.before_answer");
+        for (job, answer) in draft.jobs.into_iter().zip(answers) {
+            // Whoever hung up meanwhile does not hear the answer; the event is stored all the same.
+            let _ = job.reply.send(answer);
+        }
+        is_current
     }
 
-    /// All that waits, within the limits; `None` once nothing more can come. Only one writer looks at a time.
-    fn take(&self) -> Option<Vec<Job>> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = match jobs.recv_timeout(WATCH) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) if self.closing.load(Ordering::SeqCst) => return None,
-            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
-            Err(RecvTimeoutError::Disconnected) => return None,
+    fn commit(&self, draft: &mut Draft, conn: &mut Option<PgConnection>) -> Vec<Answer> {
+        let mut open = match self.open(conn.take()) {
+            Ok(open) => open,
+            Err(error) => {
+                log::error!(error = format!("{error:#}"); "no connection for the writer; its batch is answered 503");
+                return vec![Answer::Unavailable; draft.jobs.len()];
+            }
         };
-        let (mut bytes, mut batch) = (first.submission.event.body.len(), vec![first]);
-        while batch.len() < MAX_EVENTS && bytes < MAX_BYTES {
-            let Ok(job) = jobs.try_recv() else { break };
-            bytes += job.submission.event.body.len();
-            batch.push(job);
+        // What came last is worked out only now.
+        self.work_out(draft);
+        let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
+        let known = know(&self.heart).confirm(std::mem::take(&mut draft.worked), &batch);
+        let done = batch::commit(&mut open, &self.heart, &self.settings, &batch, known);
+        if !done.broken {
+            *conn = Some(open);
         }
-        self.gauges.depth.fetch_sub(batch.len(), Ordering::Relaxed);
-        // Who has stopped waiting has been answered 503 already, or has hung up: its sender tries again.
-        batch.retain(|job| !job.reply.is_closed());
-        Some(batch)
-    }
-}
-
-fn write_on(shared: &Arc<Shared>, generation: u64) {
-    let mut conn = None;
-    while shared.is_current(generation) {
-        let Some(jobs) = shared.take() else {
-            *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            shared.end.notify_all();
-            return;
-        };
-        if !jobs.is_empty() {
-            write_batch(shared, generation, &mut conn, jobs);
+        if done.pending {
+            (self.wake)();
         }
+        done.answers
     }
-    shared.gauges.abandoned.fetch_sub(1, Ordering::SeqCst);
-    log::warn!(generation = generation; "an abandoned writer came back and ended");
-}
 
-fn write_batch(shared: &Arc<Shared>, generation: u64, conn: &mut Option<Link>, jobs: Vec<Job>) {
-    if shared.is_current(generation) {
-        shared.busy_since.store(shared.millis(), Ordering::SeqCst);
-    }
-    let submissions: Vec<&Submission> = jobs.iter().map(|job| &job.submission).collect();
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commit(shared, conn, &submissions)));
-    if shared.is_current(generation) {
-        shared.busy_since.store(-1, Ordering::SeqCst);
-    }
-    let answers = done.unwrap_or_else(|panic| {
-        log::error!(panic = crate::orders::panic_text(&*panic); "the writer panicked; its batch is answered 503");
-        // `transaction` does not roll back on unwinding: the connection is not to be used again.
-        *conn = None;
-        vec![Answer::Unavailable; jobs.len()]
-    });
-    fail::fail_point!("intake.before_answer");
-    for (job, answer) in jobs.into_iter().zip(answers) {
-        // Whoever hung up meanwhile does not hear the answer; the event is stored all the same.
-        let _ = job.reply.send(answer);
-    }
-}
-
-fn commit(shared: &Arc<Shared>, conn: &mut Option<Link>, submissions: &[&Submission]) -> Vec<Answer> {
-    let ready = match conn.take() {
-        Some(open) => Ok(open),
-        None => db::connect_writer(&shared.database_url).map(Link::from),
-    };
-    let mut open = match ready {
-        Ok(open) => open,
-        Err(error) => {
-            log::error!(error = format!("{error:#}"); "no connection for the writer; its batch is answered 503");
-            return vec![Answer::Unavailable; submissions.len()];
+    /// The connection, or a new one, of which nothing is known.
+    fn open(&self, conn: Option<PgConnection>) -> anyhow::Result<PgConnection> {
+        if let Some(open) = conn {
+            return Ok(open);
         }
-    };
-    let done = batch::commit(&mut open, &shared.settings, submissions);
-    if !done.broken {
-        *conn = Some(open);
+        know(&self.heart).reset();
+        db::connect_writer(&self.database_url)
     }
-    if done.pending {
-        (shared.wake)();
-    }
-    done.answers
 }

@@ -53,8 +53,8 @@ impl Memory {
         Known { named, orders }
     }
 
-    /// Remembers an order as it was written, under those of its names that were new or asked for, beside the earlier ones.
-    pub(super) fn learn<'a>(&mut self, written: Written, names: impl Iterator<Item = &'a Scoped>) {
+    /// Remembers an order as it is written, under those of its names that are new or asked for, beside the earlier ones.
+    pub(super) fn learn<'a>(&mut self, written: &Written, names: impl Iterator<Item = &'a Scoped>) {
         if written.facts.len() > LARGEST {
             return self.forget(written.id);
         }
@@ -67,9 +67,9 @@ impl Memory {
                 known.push(name);
             }
         }
-        let (reference, facts, version) =
-            (written.order.reference, written.facts.into_boxed_str(), written.version + 1);
-        self.orders.insert(written.id, Remembered { reference, facts, version, names: known, turn: self.turn });
+        let (reference, facts) = (written.order.reference.clone(), written.facts.as_str().into());
+        let remembered = Remembered { reference, facts, version: written.version + 1, names: known, turn: self.turn };
+        self.orders.insert(written.id, remembered);
         self.writes.push_back((self.turn, written.id));
         while self.writes.len() > MOST {
             let Some((turn, id)) = self.writes.pop_front() else { break };
@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn an_order_is_remembered_as_it_was_written_last_under_all_its_names() {
         let mut memory = Memory::default();
-        memory.learn(written(1, 0), named(&["ch_1", "pi_1"]).references.iter());
+        memory.learn(&written(1, 0), named(&["ch_1", "pi_1"]).references.iter());
         assert_eq!(known(&memory, &["ch_1", "cs_1", "pi_1"]), [Some((1, 1)), None, Some((1, 1))]);
-        memory.learn(written(1, 1), named(&["cs_1", "pi_1"]).references.iter());
+        memory.learn(&written(1, 1), named(&["cs_1", "pi_1"]).references.iter());
         assert_eq!(known(&memory, &["ch_1", "cs_1", "pi_1"]), [Some((1, 2)); 3]);
         memory.forget_those(&Asked::of(&[&named(&["cs_1"])]));
         assert_eq!(known(&memory, &["ch_1", "cs_1", "pi_1"]), [None; 3]);
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn a_name_that_went_to_another_order_stays_with_it() {
         let mut memory = Memory::default();
-        memory.learn(written(1, 0), named(&["SO-1", "pi_1"]).references.iter());
-        memory.learn(written(2, 0), named(&["SO-1", "pi_2"]).references.iter());
+        memory.learn(&written(1, 0), named(&["SO-1", "pi_1"]).references.iter());
+        memory.learn(&written(2, 0), named(&["SO-1", "pi_2"]).references.iter());
         memory.forget(Uuid::from_u128(1));
         assert_eq!(known(&memory, &["SO-1", "pi_1", "pi_2"]), [Some((2, 1)), None, Some((2, 1))]);
     }
@@ -150,14 +150,14 @@ mod tests {
     #[test]
     fn the_oldest_writes_are_forgotten() {
         let mut memory = Memory::default();
-        memory.learn(written(1, 0), named(&["a"]).references.iter());
-        memory.learn(written(2, 0), named(&["b"]).references.iter());
-        memory.learn(written(1, 1), named(&["a"]).references.iter());
+        memory.learn(&written(1, 0), named(&["a"]).references.iter());
+        memory.learn(&written(2, 0), named(&["b"]).references.iter());
+        memory.learn(&written(1, 1), named(&["a"]).references.iter());
         for n in 0..MOST as u128 - 2 {
-            memory.learn(written(10 + n, 0), named(&[&format!("c{n}")]).references.iter());
+            memory.learn(&written(10 + n, 0), named(&[&format!("c{n}")]).references.iter());
         }
         assert_eq!(known(&memory, &["a", "b"]), [Some((1, 2)), Some((2, 1))]);
-        memory.learn(written(3, 0), named(&["d"]).references.iter());
+        memory.learn(&written(3, 0), named(&["d"]).references.iter());
         assert_eq!(known(&memory, &["a", "b"]), [Some((1, 2)), None], "it was written since");
         assert_eq!((memory.orders.len(), memory.names.len(), memory.writes.len()), (MOST, MOST, MOST));
     }

@@ -61,7 +61,7 @@ pub use self::facts::{Facts, Group, Name, Reference, ReferenceKind};
 pub use self::grouping::{Asked, Incoming};
 pub use self::memory::Memory;
 pub use self::order::{Order, Status};
-pub use self::quick::{Ready, look, ready, ready_by_heart};
+pub use self::quick::{Names, Ready, look, ready, ready_by_heart};
 pub use self::reconcile::{Outcome, panic_text, reconcile};
 pub use self::settings::Settings;
 pub use self::store::{Looked, Scope};

@@ -65,6 +65,28 @@ impl Plan {
         self.same.extend(other.same);
         self.rehomed.extend(other.rehomed);
     }
+
+    /// Adds what `later` does to what this one leaves behind, to be written with it at once. Writes are sorted by id.
+    pub fn follow(&mut self, mut later: Self) {
+        let count = self.writes.len();
+        for order in later.writes.drain(..) {
+            match self.writes[..count].binary_search_by_key(&order.id, |earlier| earlier.id) {
+                Ok(n) => self.writes[n] = order,
+                Err(_) => self.writes.push(order),
+            }
+        }
+        self.writes.sort_unstable_by_key(|order| order.id);
+        // What is only now to be queued is not there yet for a wait to be ended.
+        for (key, about) in &later.end_waits {
+            for notice in self.notices.iter_mut().filter(|notice| notice.key == *key) {
+                (notice.waiting, notice.delay_seconds) = (false, 0);
+                notice.about.clone_from(about);
+            }
+        }
+        self.holds.retain(|order| !later.releases.contains(order));
+        self.releases.retain(|order| !later.holds.contains(order));
+        self.extend(later);
+    }
 }
 
 /// Computes what `cluster` needs.

@@ -25,15 +25,18 @@ pub fn look<'a>(asked: &Asked<'a>, settings: &Settings) -> Option<Part<impl Valu
 
 /// What is to be written of orders, where nothing changes meanwhile.
 #[derive(Debug, Default)]
-pub struct Ready<'a> {
-    /// All references and the orders that they are to name.
-    names: Vec<(&'a Scoped, Uuid)>,
-    /// The new ones among them.
-    references: Vec<(&'a Scoped, Uuid)>,
+pub struct Ready {
+    /// New references and the orders that they are to name, sorted.
+    references: Vec<(Scoped, Uuid)>,
     /// The versions of what the writes are based on.
     versions: Vec<(Uuid, i64)>,
+    /// Its writes are sorted by id.
     plan: Plan,
 }
+
+/// The orders that references name, once what is ready is written.
+#[derive(Debug, Default)]
+pub struct Names<'a>(Vec<(&'a Scoped, Uuid)>);
 
 /// Merges those of `incoming` that are `wanted` into what was looked up. None where that must not be done without a lock.
 pub fn ready<'a>(
@@ -42,7 +45,7 @@ pub fn ready<'a>(
     incoming: &[&Incoming],
     wanted: impl Fn(usize) -> bool,
     looked: Looked,
-) -> Option<Ready<'a>> {
+) -> Option<(Ready, Names<'a>)> {
     merge(settings, asked, incoming, wanted, looked.read(asked.references.len())?)
 }
 
@@ -52,7 +55,7 @@ pub fn ready_by_heart<'a>(
     asked: &Asked<'a>,
     incoming: &[&Incoming],
     memory: &Memory,
-) -> Option<Ready<'a>> {
+) -> Option<(Ready, Names<'a>)> {
     merge(settings, asked, incoming, |_| true, memory.recall(asked))
 }
 
@@ -62,13 +65,14 @@ fn merge<'a>(
     incoming: &[&Incoming],
     wanted: impl Fn(usize) -> bool,
     Known { mut named, orders }: Known,
-) -> Option<Ready<'a>> {
+) -> Option<(Ready, Names<'a>)> {
     // A reference that names an order without a row: somebody is about to write it.
     if named.iter().flatten().any(|order| !orders.contains_key(order)) {
         return None;
     }
     let sets = group(asked, &named, wanted);
     let references = unnamed(asked, &named, &sets);
+    let references = references.into_iter().map(|(reference, order)| (reference.clone(), order)).collect();
     name_all(&mut named, &sets);
     let mut plan = Plan::default();
     for set in &sets {
@@ -78,24 +82,30 @@ fn merge<'a>(
     plan.writes.sort_unstable_by_key(|order| order.id);
     let names = asked.references.iter().zip(&named).filter_map(|(name, order)| Some((*name, (*order)?))).collect();
     let versions = orders.values().map(|order| (order.id, order.version)).collect();
-    moves.then_some(Ready { names, references, versions, plan })
+    moves.then_some((Ready { references, versions, plan }, Names(names)))
 }
 
-impl<'a> Ready<'a> {
+impl Ready {
     /// The notices that became due.
     pub fn notices(&self) -> &[NewNotice] {
         &self.plan.notices
     }
 
+    #[cfg(test)]
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// What was remembered is still so.
-    pub fn conditions(&self) -> impl Parts + use<'a> {
-        let new: Vec<&Scoped> = self.references.iter().map(|(reference, _)| *reference).collect();
+    pub fn conditions(&self) -> impl Parts + use<'_> {
+        let new: Vec<&Scoped> = self.references.iter().map(|(reference, _)| reference).collect();
         (store::unknown(&new), store::unchanged(&self.versions))
     }
 
     /// References and orders.
     pub fn parts(&self) -> impl Parts + use<'_> {
-        (store::refer_new(&self.references), store::write_unchanged(&self.plan.writes))
+        let new: Vec<(&Scoped, Uuid)> = self.references.iter().map(|(reference, order)| (reference, *order)).collect();
+        (store::refer_new(&new), store::write_unchanged(&self.plan.writes))
     }
 
     /// Messages that wait no longer.
@@ -116,20 +126,39 @@ impl<'a> Ready<'a> {
         hold_and_release(conn, &self.plan)
     }
 
-    /// Remembers what was written, once it is committed.
-    pub fn remember(self, memory: &mut Memory, settings: &Settings) {
-        let mut names: HashMap<Uuid, Vec<&Scoped>> = HashMap::new();
-        for (name, order) in self.names {
-            names.entry(order).or_default().push(name);
+    /// Has `memory` know the orders as this writes them.
+    pub fn remember(&self, names: Names<'_>, memory: &mut Memory, settings: &Settings) {
+        let mut own: HashMap<Uuid, Vec<&Scoped>> = HashMap::new();
+        for (name, order) in names.0 {
+            own.entry(order).or_default().push(name);
         }
         let is_large =
             |order: &Written| settings.largest.is_some_and(|most| order.facts.len() > most.unsigned_abs() as usize);
-        for order in self.plan.writes {
-            if is_large(&order) {
+        for order in &self.plan.writes {
+            if is_large(order) {
                 memory.forget(order.id);
             } else {
-                let own = names.remove(&order.id).unwrap_or_default();
-                memory.learn(order, own.into_iter());
+                memory.learn(order, own.remove(&order.id).unwrap_or_default().into_iter());
+            }
+        }
+    }
+
+    /// Has what is `later` written together with this. It may be worked out from what this leaves behind, as a memory has
+    /// it that knew of this.
+    pub fn join(&mut self, later: Self) {
+        let is_written = |id: &Uuid| self.plan.writes.binary_search_by_key(id, |order| order.id).is_ok();
+        self.versions.extend(later.versions.into_iter().filter(|(id, _)| !is_written(id)));
+        self.references.extend(later.references);
+        self.references.sort_unstable();
+        self.plan.follow(later.plan);
+    }
+
+    /// Gives the orders that `earlier` writes, too, the version that it was based on: one write raises a version once.
+    pub fn rebase(&mut self, earlier: &Self) {
+        let written = &earlier.plan.writes;
+        for order in &mut self.plan.writes {
+            if let Ok(n) = written.binary_search_by_key(&order.id, |order| order.id) {
+                order.version = written[n].version;
             }
         }
     }

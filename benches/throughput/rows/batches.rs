@@ -1,4 +1,4 @@
-//! What a batch costs by its size, without HTTP and with nothing beside: the writer's thread and its Postgres backend,
+//! What a batch costs by its size, without HTTP and with nothing beside: the writer's threads and their Postgres backend,
 //! by the scheduler's own clock. Batches of one and of many tell a batch's own cost from that of its events.
 
 use std::fs;
@@ -105,7 +105,7 @@ impl Clocks {
         let mut clocks = Self { backend: process::scheduled(format!("/proc/{backend}"))?, ..Self::default() };
         for task in fs::read_dir("/proc/self/task")?.filter_map(Result::ok) {
             if fs::read_to_string(task.path().join("comm"))?.starts_with("intake-writer") {
-                clocks.writer = process::scheduled(task.path())?;
+                clocks.writer += process::scheduled(task.path())?;
             }
         }
         Ok(clocks)

@@ -97,14 +97,14 @@ fn delivery(count: usize) -> impl Strategy<Value = (Vec<usize>, Vec<bool>)> {
     (order, proptest::collection::vec(any::<bool>(), count * 2))
 }
 
-fn delivered() -> impl Strategy<Value = (World, Vec<usize>, Vec<bool>)> {
+pub(super) fn delivered() -> impl Strategy<Value = (World, Vec<usize>, Vec<bool>)> {
     world(false).prop_flat_map(|world| {
         let count = world.events.len();
         (Just(world), delivery(count)).prop_map(|(world, (order, cuts))| (world, order, cuts))
     })
 }
 
-fn facts_of(world: &World) -> Vec<Facts> {
+pub(super) fn facts_of(world: &World) -> Vec<Facts> {
     world.events.iter().map(Event::facts).collect()
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod examples;
+mod joined;
 mod lifecycles;
 mod mails;
 mod money_back;
