@@ -167,3 +167,31 @@ async fn an_order_that_somebody_holds_keeps_no_other_from_being_written() {
     receiver.settle().await;
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM orders WHERE status = 'paid'"), 2);
 }
+
+/// Postgres keeps a plan that it made when a table was empty, and then reading the whole of it is the cheapest way.
+#[actix_rt::test]
+async fn what_was_planned_over_empty_tables_does_not_read_the_whole_of_them_later() {
+    const ROUNDS: u64 = 40;
+    let db = TestDb::new();
+    db.conn().batch_execute("ANALYZE").unwrap();
+    let receiver = Receiver::start(&db);
+    for seed in 0..ROUNDS {
+        let stream = checkout(1000 + seed);
+        assert_eq!(deliver(&receiver, &stream, 0..4).await, ["accepted"; 4], "by heart");
+        assert_eq!(deliver(&receiver, &stream, 3..4).await, ["duplicate"], "looked up");
+    }
+    drop(receiver);
+    // What a connection has read is counted when it ends.
+    let mut conn = db.conn();
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while count(&mut conn, others) > 0 {
+        std::thread::yield_now();
+    }
+    let read = texts(
+        &mut conn,
+        "SELECT relname || ' ' || seq_tup_read + i.read AS text FROM pg_stat_user_tables t, \
+             LATERAL (SELECT sum(idx_tup_read) AS read FROM pg_stat_user_indexes i WHERE i.relid = t.relid) i \
+         WHERE relname IN ('events', 'payloads', 'orders', 'order_references', 'outbox') AND seq_tup_read + i.read > 20 * 40",
+    );
+    assert_eq!(read, [], "more rows were read than a few a round");
+}

@@ -140,12 +140,15 @@ pub fn ended(notices: &[(String, String)]) -> Option<Part<impl Values + use<'_>>
 
 fn ending_wait(notices: &[(String, String)]) -> Prepared<impl Values + use<'_>> {
     let (keys, abouts): (Vec<&str>, Vec<&str>) = notices.iter().map(|(key, about)| (&key[..], &about[..])).unzip();
+    // Sorted as text, lest the whole index of ids be read for its order.
     prepared(
-        "UPDATE outbox o SET waiting = false, next_at = now(), about = theirs.about \
-         FROM (SELECT o.id, told.about FROM unnest($1, $2) AS told (key, about) JOIN outbox o ON o.notice_key = told.key \
-               WHERE (SELECT holds FROM guard) AND o.state = 'queued' AND o.waiting AND o.lease IS NULL \
-               ORDER BY o.id FOR NO KEY UPDATE OF o) theirs \
-         WHERE o.id = theirs.id RETURNING true",
+        "UPDATE outbox o SET waiting = false, next_at = now(), about = told.abouts[array_position(told.keys, o.notice_key)] \
+         FROM (SELECT $1 AS keys, $2 AS abouts) told \
+         WHERE o.id = ANY (ARRAY(SELECT theirs.id FROM outbox theirs \
+                                 WHERE (SELECT holds FROM guard) AND theirs.notice_key = ANY (told.keys) \
+                                   AND theirs.state = 'queued' AND theirs.waiting AND theirs.lease IS NULL \
+                                 ORDER BY theirs.id::text COLLATE \"C\" FOR NO KEY UPDATE)) \
+         RETURNING true",
     )
     .bind::<Array<Text>, _>(keys)
     .bind::<Array<Text>, _>(abouts)
