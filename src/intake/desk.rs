@@ -3,30 +3,37 @@
 //! Two writers share one connection. While one of them writes, the other collects what comes, and works it out meanwhile
 //! (`heart.rs`); when the connection is free, it takes it together with all that has come, and the first collects. A
 //! writer is woken only where it has something to do: for each event alone that would cost more than the work.
+//!
+//! While one has the connection, at most one other sleeps: so a call reaches whom it is meant for.
 
 use super::Job;
-use super::heart::Worked;
+use super::heart::{Heart, Worked};
 use diesel::pg::PgConnection;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A batch takes at most this many events…
-const MAX_EVENTS: usize = 512;
+pub(super) const MAX_EVENTS: usize = 256;
 /// …and stops growing at this many bytes.
 const MAX_BYTES: usize = 512 << 10;
 
 /// A batch in the making.
-#[derive(Default)]
 pub(super) struct Draft {
     /// In the sequence in which they came.
     pub jobs: Vec<Job>,
-    /// What the first of them come to.
+    /// What the first of them come to, by this heart.
     pub worked: Worked,
+    /// What is known of what lies behind the connection.
+    pub heart: Arc<Mutex<Heart>>,
     bytes: usize,
 }
 
 impl Draft {
+    fn of(heart: &Arc<Mutex<Heart>>) -> Self {
+        Self { jobs: Vec::new(), worked: Worked::default(), heart: Arc::clone(heart), bytes: 0 }
+    }
+
     fn is_full(&self) -> bool {
         self.jobs.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
     }
@@ -34,6 +41,13 @@ impl Draft {
     fn push(&mut self, job: Job) {
         self.bytes += job.submission.event.body.len();
         self.jobs.push(job);
+    }
+
+    /// What was worked out by another heart counts no more.
+    fn rely_on(&mut self, heart: &Arc<Mutex<Heart>>) {
+        if !Arc::ptr_eq(&self.heart, heart) {
+            (self.heart, self.worked) = (Arc::clone(heart), Worked::default());
+        }
     }
 }
 
@@ -57,13 +71,18 @@ struct State {
     most: usize,
     is_closed: bool,
     line: Line,
+    /// What is known of what lies behind the connection: a new connection has a new heart, since it may be to another
+    /// server.
+    heart: Arc<Mutex<Heart>>,
     /// Of the last turn; whoever has an earlier one was given up.
     turn: u64,
     collecting: Collecting,
     /// Somebody is awake, or has been called, and looks at what waits before sleeping.
-    is_attentive: bool,
+    is_awake: bool,
     /// How many there are, without those that were given up.
     writers: usize,
+    /// How many were given up and have not come back.
+    abandoned: usize,
 }
 
 /// Who may use the connection.
@@ -77,22 +96,18 @@ enum Collecting {
     Nobody,
     Somebody,
     /// Somebody who has as much as a batch may have, and waits for the connection alone.
-    Enough,
+    Full,
 }
 
 impl State {
-    /// How many have to wait for a writer to be called.
-    fn wanted(&self) -> usize {
-        match (&self.line, &self.collecting) {
-            (_, Collecting::Enough) => usize::MAX,
-            (Line::Free(_), _) => 1,
-            // A few at a time: what is worked out in many pieces costs more than in two.
-            (Line::Taken { events, .. }, _) => (events / 2).max(1),
-        }
-    }
-
+    /// Enough waits for a writer to be called.
     fn has_enough(&self) -> bool {
-        self.jobs.len() >= self.wanted()
+        match (&self.collecting, &self.line) {
+            (Collecting::Full, _) => false,
+            (_, Line::Free(_)) => !self.jobs.is_empty(),
+            // A few at a time: what is worked out in many pieces costs more than in two.
+            (_, Line::Taken { events, .. }) => self.jobs.len() >= (events / 2).max(1),
+        }
     }
 
     fn fill(&mut self, draft: &mut Draft) {
@@ -105,14 +120,12 @@ impl State {
         }
     }
 
-    /// Takes the connection for `draft`, where it is free.
+    /// Takes the connection for `draft` and all that waits, where it is free.
     fn take(&mut self, draft: &mut Draft) -> Option<Turn> {
-        if !matches!(self.line, Line::Free(_)) {
-            return None;
-        }
+        let Line::Free(conn) = &mut self.line else { return None };
+        let conn = conn.take();
         self.fill(draft);
-        let taken = Line::Taken { since: Instant::now(), events: draft.jobs.len() };
-        let Line::Free(conn) = std::mem::replace(&mut self.line, taken) else { return None };
+        self.line = Line::Taken { since: Instant::now(), events: draft.jobs.len() };
         self.turn += 1;
         Some(Turn { number: self.turn, conn })
     }
@@ -126,10 +139,12 @@ impl Desk {
             most,
             is_closed: false,
             line: Line::Free(None),
+            heart: Arc::default(),
             turn: 0,
             collecting: Collecting::Nobody,
-            is_attentive: false,
+            is_awake: false,
             writers: 0,
+            abandoned: 0,
         };
         Self { state: Mutex::new(state), call: Condvar::new(), end: Condvar::new() }
     }
@@ -139,8 +154,8 @@ impl Desk {
     }
 
     fn call(&self, state: &mut State) {
-        if !state.is_attentive {
-            state.is_attentive = true;
+        if !state.is_awake {
+            state.is_awake = true;
             self.call.notify_one();
         }
     }
@@ -167,25 +182,30 @@ impl Desk {
         self.lock().jobs.len()
     }
 
-    /// Collects the next batch, and takes the connection for it. `work_out` is called with what has come while the
-    /// connection is another's. None once nothing more can come.
+    /// Collects the next batch, and takes the connection for it. `work_out` is called with what has come: while the
+    /// connection is another's, and with the rest before anybody else collects. None once nothing more can come.
     pub fn next(&self, mut work_out: impl FnMut(&mut Draft)) -> Option<(Draft, Turn)> {
         let mut state = self.lock();
         loop {
             while state.collecting != Collecting::Nobody || !state.has_enough() {
                 if state.is_closed && state.jobs.is_empty() {
+                    self.call.notify_all();
                     return None;
                 }
                 if state.collecting == Collecting::Nobody {
-                    state.is_attentive = false;
+                    state.is_awake = false;
                 }
                 state = self.sleep(state);
             }
             let (then, collected) = self.collect(state, &mut work_out);
+            state = then;
+            (state.collecting, state.is_awake) = (Collecting::Nobody, false);
+            if state.has_enough() {
+                self.call(&mut state);
+            }
             if collected.is_some() {
                 return collected;
             }
-            state = then;
         }
     }
 
@@ -195,34 +215,42 @@ impl Desk {
         mut state: MutexGuard<'a, State>,
         work_out: &mut impl FnMut(&mut Draft),
     ) -> (MutexGuard<'a, State>, Option<(Draft, Turn)>) {
-        (state.collecting, state.is_attentive) = (Collecting::Somebody, true);
-        let mut draft = Draft::default();
-        let turn = loop {
-            if state.has_enough() {
+        state.is_awake = true;
+        let mut draft = Draft::of(&state.heart);
+        loop {
+            let is_more = state.has_enough();
+            if is_more {
                 state.fill(&mut draft);
-                if draft.jobs.is_empty() {
-                    break None;
-                }
-                state.collecting = if draft.is_full() { Collecting::Enough } else { Collecting::Somebody };
-                if matches!(state.line, Line::Taken { .. }) {
-                    drop(state);
-                    work_out(&mut draft);
-                    state = self.lock();
-                    continue;
-                }
             }
+            if draft.jobs.is_empty() {
+                return (state, None);
+            }
+            state.collecting = if draft.is_full() { Collecting::Full } else { Collecting::Somebody };
             if let Some(turn) = state.take(&mut draft) {
-                break Some(turn);
+                // Nobody else collects before: a batch is worked out from what all before it leave behind.
+                return (self.aside(state, &mut draft, work_out), Some((draft, turn)));
             }
-            state.is_attentive = false;
-            state = self.sleep(state);
-            state.is_attentive = true;
-        };
-        (state.collecting, state.is_attentive) = (Collecting::Nobody, false);
-        if state.has_enough() {
-            self.call(&mut state);
+            if is_more {
+                state = self.aside(state, &mut draft, work_out);
+            } else {
+                state.is_awake = false;
+                state = self.sleep(state);
+                state.is_awake = true;
+            }
         }
-        (state, turn.map(|turn| (draft, turn)))
+    }
+
+    /// Has `draft` worked out, while others go on.
+    fn aside<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        draft: &mut Draft,
+        work_out: &mut impl FnMut(&mut Draft),
+    ) -> MutexGuard<'a, State> {
+        draft.rely_on(&state.heart);
+        drop(state);
+        work_out(draft);
+        self.lock()
     }
 
     /// Ends a turn. False where it was given up before: its writer was replaced.
@@ -231,33 +259,51 @@ impl Desk {
         let is_current = turn.number == state.turn;
         if is_current {
             self.free(&mut state, turn.conn);
+        } else {
+            state.abandoned -= 1;
         }
         is_current
     }
 
     fn free(&self, state: &mut State, conn: Option<PgConnection>) {
+        if conn.is_none() {
+            state.heart = Arc::default();
+        }
         state.line = Line::Free(conn);
         if state.collecting != Collecting::Nobody || !state.jobs.is_empty() {
             self.call(state);
         }
     }
 
-    /// Gives up a turn that takes longer than `patience`: the next one gets a connection of its own. Says whether it did.
-    pub fn give_up(&self, patience: Duration) -> bool {
+    /// Gives up a turn that takes longer than `patience`, unless `most` were given up already: the next one gets a
+    /// connection of its own. Says whether it did; the writer is to be replaced.
+    pub fn give_up(&self, patience: Duration, most: usize) -> bool {
         let mut state = self.lock();
         let is_stuck = matches!(state.line, Line::Taken { since, .. } if since.elapsed() > patience);
-        if is_stuck {
-            state.turn += 1;
-            self.free(&mut state, None);
+        if !is_stuck || state.abandoned >= most {
+            return false;
         }
-        is_stuck
+        (state.turn, state.abandoned) = (state.turn + 1, state.abandoned + 1);
+        self.free(&mut state, None);
+        true
     }
 
-    /// Another writer is about to start, or one has ended.
-    pub fn count_writers(&self, change: isize) {
+    /// How many writers were given up and have not come back.
+    pub fn abandoned(&self) -> usize {
+        self.lock().abandoned
+    }
+
+    /// A writer begins.
+    pub fn enter(&self) {
+        self.lock().writers += 1;
+    }
+
+    /// A writer has ended, or was given up; after the last one nothing more is taken.
+    pub fn leave(&self) {
         let mut state = self.lock();
-        state.writers = state.writers.saturating_add_signed(change);
+        state.writers -= 1;
         if state.writers == 0 {
+            state.is_closed = true;
             self.end.notify_all();
         }
     }
@@ -326,6 +372,7 @@ mod tests {
             assert!(desk.release(turn));
             let (draft, _turn) = second.join().unwrap();
             assert_eq!((draft.jobs.len(), desk.depth()), (3, 0));
+            assert_eq!(works.recv().unwrap(), 3, "the rest, before anybody else collects");
         });
     }
 
@@ -363,7 +410,7 @@ mod tests {
             let _more = submit(&desk);
             assert!(desk.release(turn));
             let (draft, _turn) = second.join().unwrap();
-            assert_eq!((draft.jobs.len(), works.iter().count()), (MAX_EVENTS, 0), "worked out once");
+            assert_eq!((draft.jobs.len(), works.iter().count()), (MAX_EVENTS, 1), "once more with the connection");
         });
     }
 
@@ -372,10 +419,14 @@ mod tests {
         let desk = Desk::new(10);
         let _first = submit(&desk);
         let (_, stuck) = next(&desk);
-        assert!(!desk.give_up(Duration::from_secs(60)) && desk.give_up(Duration::ZERO));
+        assert!(!desk.give_up(Duration::from_secs(60), 1) && !desk.give_up(Duration::ZERO, 0));
+        assert!(desk.give_up(Duration::ZERO, 1) && !desk.give_up(Duration::ZERO, 2), "the connection is free now");
         let _second = submit(&desk);
         let (_, turn) = next(&desk);
+        assert!(!desk.give_up(Duration::ZERO, 1), "too many are stuck already");
+        assert_eq!(desk.abandoned(), 1);
         assert!(!desk.release(stuck) && desk.release(turn));
+        assert_eq!(desk.abandoned(), 0);
     }
 
     #[test]
@@ -390,13 +441,49 @@ mod tests {
     }
 
     #[test]
+    fn a_new_connection_has_a_new_heart_and_what_the_old_one_knew_counts_no_more() {
+        let desk = Desk::new(10);
+        let _first = submit(&desk);
+        let (first, turn) = desk.next(|_| ()).unwrap();
+        let (begun, begins) = channel();
+        thread::scope(|threads| {
+            let second = threads.spawn(|| desk.next(|draft| begun.send(Arc::clone(&draft.heart)).unwrap()).unwrap());
+            let _second = submit(&desk);
+            assert!(Arc::ptr_eq(&begins.recv().unwrap(), &first.heart));
+            assert!(desk.give_up(Duration::ZERO, 1));
+            let (draft, _turn) = second.join().unwrap();
+            assert!(!Arc::ptr_eq(&draft.heart, &first.heart) && Arc::ptr_eq(&begins.recv().unwrap(), &draft.heart));
+        });
+        assert!(!desk.release(turn));
+    }
+
+    #[test]
     fn the_last_writer_ends_it() {
         let desk = Desk::new(1);
-        desk.count_writers(1);
-        desk.count_writers(1);
-        desk.count_writers(-1);
-        assert!(!desk.has_ended(Duration::ZERO));
-        desk.count_writers(-1);
-        assert!(desk.has_ended(Duration::from_secs(60)));
+        desk.enter();
+        desk.enter();
+        desk.leave();
+        assert!(!desk.has_ended(Duration::ZERO) && !desk.is_closed());
+        desk.leave();
+        assert!(desk.has_ended(Duration::from_secs(60)) && desk.is_closed());
+    }
+
+    #[test]
+    fn who_sleeps_while_it_ends_is_called() {
+        let desk = Desk::new(10);
+        let _first = submit(&desk);
+        let (_, turn) = next(&desk);
+        let _rest = submit(&desk);
+        desk.close();
+        thread::scope(|threads| {
+            // One takes the rest, and the other finds nothing more.
+            let ended = [0; 2]
+                .map(|_| threads.spawn(|| while desk.next(|_| ()).is_some_and(|(_, turn)| desk.release(turn)) {}));
+            assert!(desk.release(turn));
+            for thread in ended {
+                thread.join().unwrap();
+            }
+        });
+        assert_eq!(desk.depth(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What the writers know by heart, and what a batch comes to by it, worked out while the batch before is written.
 //!
-//! It is worked out as if that batch were written already, and taken back where it was not: a thing that came true
-//! otherwise is known by its *age*, a number that changes whenever anything known turned out wrong.
+//! It is worked out as if all before it were written already just as they were worked out. Where one was not, the heart's
+//! age changes, and what was worked out at another age counts no more. A heart is of one connection.
 
 use super::Submission;
 use super::quick::is_plain;
@@ -31,7 +31,10 @@ pub(super) struct Heart {
     careful_until: Option<Instant>,
     /// A batch is being written of which it is not known what it comes to.
     is_uncertain: bool,
+    /// Changes whenever something that batches were worked out by turns out otherwise.
     age: u64,
+    /// How many batches were begun: of two, the earlier one must not be worked out further once the later one was begun.
+    batches: u64,
 }
 
 /// What the first submissions of a batch come to, by heart.
@@ -39,6 +42,7 @@ pub(super) struct Heart {
 pub(super) struct Worked {
     count: usize,
     age: u64,
+    batch: u64,
     /// None where it can't be told by heart.
     ready: Option<Ready>,
     listeners: Arc<Listeners>,
@@ -60,28 +64,45 @@ fn is_over(end: Option<Instant>) -> bool {
 }
 
 impl Heart {
-    /// Works out what those of `batch` come to that `worked` has not yet, unless there is doubt.
+    /// Works out what those of `batch` come to that `worked` has not yet, unless there is doubt. Where one of them can't
+    /// be told by heart, none of them is.
     pub fn work_out(&mut self, worked: &mut Worked, settings: &Settings, batch: &[&Submission]) {
         let is_doubted = self.is_uncertain || !is_over(self.doubted_until) || self.is_careful();
-        let is_out_of_date = worked.count > 0 && (worked.age != self.age || worked.ready.is_none());
-        let Some(listeners) = self.listeners.as_ref().filter(|_| !is_doubted && !is_out_of_date) else { return };
-        let (listeners, earlier) = (Arc::clone(listeners), worked.ready.take().unwrap_or_default());
-        let ready = self.join(earlier, settings, &batch[worked.count..]);
-        *worked = Worked { count: batch.len(), age: self.age, ready, listeners };
+        if is_doubted || worked.count == batch.len() || (worked.count > 0 && !self.goes_on(worked)) {
+            return;
+        }
+        let Some(listeners) = &self.listeners else { return };
+        if worked.count == 0 {
+            self.batches += 1;
+            *worked = Worked {
+                age: self.age,
+                batch: self.batches,
+                ready: Some(Ready::default()),
+                listeners: Arc::clone(listeners),
+                count: 0,
+            };
+        }
+        let earlier = worked.ready.take().unwrap_or_default();
+        worked.ready = self.follow(earlier, settings, &batch[worked.count..]);
+        worked.count = batch.len();
     }
 
-    fn join(&mut self, mut earlier: Ready, settings: &Settings, batch: &[&Submission]) -> Option<Ready> {
+    /// Nothing has come between.
+    fn goes_on(&self, worked: &Worked) -> bool {
+        worked.age == self.age && worked.batch == self.batches && worked.ready.is_some()
+    }
+
+    fn follow(&mut self, mut earlier: Ready, settings: &Settings, batch: &[&Submission]) -> Option<Ready> {
         let plain = batch.iter().filter(|submission| is_plain(submission));
         let incoming: Vec<&Incoming> = plain.filter_map(|submission| submission.incoming.as_ref()).collect();
         let asked = Asked::of(&incoming);
-        let (mut ready, names) = orders::ready_by_heart(settings, &asked, &incoming, &self.orders)?;
-        ready.rebase(&earlier);
-        ready.remember(names, &mut self.orders, settings);
-        earlier.join(ready);
+        let (ready, names) = orders::ready_by_heart(settings, &asked, &incoming, &self.orders)?;
+        earlier.follow(ready, names, &mut self.orders, settings);
         Some(earlier)
     }
 
-    /// What `batch` comes to, where `worked` says it of all of it and nothing has turned out otherwise since.
+    /// What `batch` comes to, where `worked` says it of all of it and nothing has turned out otherwise since. Else what was
+    /// worked out of it is forgotten.
     pub fn confirm(&mut self, worked: Worked, batch: &[&Submission]) -> Option<ByHeart> {
         let counts = worked.count == batch.len() && worked.age == self.age;
         let ready = worked.ready.filter(|_| counts);
@@ -114,7 +135,7 @@ impl Heart {
         !is_over(self.careful_until)
     }
 
-    /// Until [`Heart::end_look`] nobody can tell what is written meanwhile.
+    /// Until [`Heart::end_look`] nobody can tell what is written; what was worked out without it counts no more.
     pub fn begin_look(&mut self) {
         self.is_uncertain = true;
         self.age += 1;
@@ -126,13 +147,8 @@ impl Heart {
     }
 
     /// Who hears of notices.
-    pub fn hear(&mut self, listeners: Listeners) {
-        self.listeners = Some(Arc::new(listeners));
-    }
-
-    /// Who hears of notices, as far as it is known.
-    pub fn listeners(&self) -> Arc<Listeners> {
-        self.listeners.clone().unwrap_or_default()
+    pub fn hear(&mut self, listeners: &Arc<Listeners>) {
+        self.listeners = Some(Arc::clone(listeners));
     }
 
     /// What was written after a look.
@@ -140,8 +156,10 @@ impl Heart {
         ready.remember(names, &mut self.orders, settings);
     }
 
-    /// Knows nothing any more: what lies behind a new connection may be another server.
-    pub fn reset(&mut self) {
-        *self = Self { age: self.age + 1, ..Self::default() };
+    /// Knows no order any more: something went wrong half-way.
+    pub fn lose(&mut self) {
+        self.orders = Memory::default();
+        self.age += 1;
+        self.doubt();
     }
 }

@@ -22,7 +22,6 @@ use crate::inbox::NewEvent;
 use crate::orders::{Facts, Incoming, Scope};
 use crate::outbox::NewNotice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -88,7 +87,6 @@ pub struct Full;
 #[derive(Clone)]
 pub struct Intake {
     desk: Arc<Desk>,
-    abandoned: Arc<AtomicUsize>,
 }
 
 impl Intake {
@@ -99,9 +97,9 @@ impl Intake {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> (Self, Writer) {
         let settings = crate::orders::Settings { largest: Some(LARGEST), ..settings };
-        let (desk, abandoned) = (Arc::new(Desk::new(QUEUE)), Arc::default());
-        let intake = Self { desk: Arc::clone(&desk), abandoned: Arc::clone(&abandoned) };
-        (intake, Writer::start(database_url, settings, desk, abandoned, Arc::new(wake)))
+        let desk = Arc::new(Desk::new(QUEUE));
+        let intake = Self { desk: Arc::clone(&desk) };
+        (intake, Writer::start(database_url, settings, desk, Arc::new(wake)))
     }
 
     /// Hands `submission` to the writer. The answer comes when its batch is committed; a caller that stops waiting
@@ -131,7 +129,7 @@ impl Intake {
 
     /// How many writers are left behind in the database.
     pub fn abandoned(&self) -> usize {
-        self.abandoned.load(Ordering::Relaxed)
+        self.desk.abandoned()
     }
 
     /// No writer gets on: as many as there may be are left behind.
@@ -174,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_can_wait_gets_the_next_place() {
         let desk = Arc::new(Desk::new(1));
-        let intake = Intake { desk: Arc::clone(&desk), abandoned: Arc::default() };
+        let intake = Intake { desk: Arc::clone(&desk) };
         let first = intake.submit(submission());
         assert!(first.is_ok() && intake.submit(submission()).is_err());
         assert!(intake.submit_by(submission(), Instant::now()).await.is_err());

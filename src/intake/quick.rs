@@ -16,7 +16,7 @@ use crate::outbox::{self, Listeners, Listening, Messages};
 use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Whether an event can go this way: nothing is left over of it, it tells nothing by itself and names no snapshot.
 pub(super) fn is_plain(submission: &Submission) -> bool {
@@ -112,41 +112,44 @@ fn looking(
     let with_facts = sorted.each().enumerate().filter_map(|(place, each)| Some((place, each.incoming.as_ref()?)));
     let (places, incoming): (Vec<usize>, Vec<&Incoming>) = with_facts.unzip();
     let asked = Asked::of(&incoming);
-    let (is_new, looked) = look(conn, heart, settings, &events, &asked)?;
-    let (ready, names) = match looked {
-        None => (Ready::default(), Names::default()),
-        Some(looked) => match orders::ready(settings, &asked, &incoming, |n| is_new[places[n]], looked) {
-            None => return Ok(None),
-            Some(ready) => ready,
-        },
+    let Found { is_new, known } = look(conn, settings, &events, &asked)?;
+    let (ready, names, listeners) = match known {
+        None => (Ready::default(), Names::default(), Arc::default()),
+        Some((looked, listeners)) => {
+            know(heart).hear(&listeners);
+            match orders::ready(settings, &asked, &incoming, |n| is_new[places[n]], looked) {
+                None => return Ok(None),
+                Some((ready, names)) => (ready, names, listeners),
+            }
+        }
     };
     let new: Vec<_> = events.iter().zip(&is_new).filter(|(_, new)| **new).map(|(event, _)| *event).collect();
     sorted.report_conflicts(conn, &is_new)?;
     fail::fail_point!("intake.before_commit");
     if !new.is_empty() {
-        let listeners = know(heart).listeners();
         write(conn, (), &new, &ready, &listeners)?;
         know(heart).learn(&ready, names, settings);
     }
     Ok(Some(sorted.answers(&is_new)))
 }
 
-/// Which of `events` are new, and what is known of their orders where they have any; has the heart know who listens.
-fn look(
-    conn: &mut PgConnection,
-    heart: &Mutex<Heart>,
-    settings: &Settings,
-    events: &[&NewEvent],
-    asked: &Asked<'_>,
-) -> QueryResult<(Vec<bool>, Option<Looked>)> {
+/// What a look has found.
+struct Found {
+    /// Of each event.
+    is_new: Vec<bool>,
+    /// What is known of their orders, and who hears of notices; none where they have none.
+    known: Option<(Looked, Arc<Listeners>)>,
+}
+
+fn look(conn: &mut PgConnection, settings: &Settings, events: &[&NewEvent], asked: &Asked<'_>) -> QueryResult<Found> {
     let seen = inbox::seen(events);
     let Some(look) = orders::look(asked, settings) else {
         let found: SeenAlone = ask(Some(seen)).get_result(conn)?;
-        return Ok((found.seen.news(events.len()), None));
+        return Ok(Found { is_new: found.seen.news(events.len()), known: None });
     };
     let found: SeenWithOrders = ask((Some(seen), (Some(look), Some(outbox::listening())))).get_result(conn)?;
-    know(heart).hear(Listeners::of(found.listening)?);
-    Ok((found.seen.news(events.len()), Some(found.looked)))
+    let listeners = Arc::new(Listeners::of(found.listening)?);
+    Ok(Found { is_new: found.seen.news(events.len()), known: Some((found.looked, listeners)) })
 }
 
 /// Says whether the conditions held; where not, nothing is written.

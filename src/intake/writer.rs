@@ -1,14 +1,14 @@
 //! The threads that write, and the watchdog that replaces one where it is stuck.
 
 use super::desk::{Desk, Draft, Turn};
-use super::heart::{Heart, know};
+use super::heart::know;
 use super::{Answer, Submission, batch};
 use crate::db;
 use crate::orders::Settings;
 use diesel::pg::PgConnection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,9 +33,6 @@ struct Shared {
     database_url: String,
     settings: Settings,
     desk: Arc<Desk>,
-    heart: Mutex<Heart>,
-    /// Stuck writers that have not come back.
-    abandoned: Arc<AtomicUsize>,
     /// How many were ever started.
     started: AtomicU64,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -46,15 +43,12 @@ impl Writer {
         database_url: &str,
         settings: Settings,
         desk: Arc<Desk>,
-        abandoned: Arc<AtomicUsize>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         let shared = Arc::new(Shared {
             database_url: database_url.to_owned(),
             settings,
             desk,
-            heart: Mutex::default(),
-            abandoned,
             started: AtomicU64::new(0),
             wake,
         });
@@ -76,10 +70,10 @@ impl Writer {
 fn spawn_writer(shared: &Arc<Shared>) {
     let own = Arc::clone(shared);
     let number = shared.started.fetch_add(1, Ordering::SeqCst);
-    shared.desk.count_writers(1);
+    shared.desk.enter();
     let spawned = thread::Builder::new().name(format!("intake-writer-{number}")).spawn(move || write_on(&own, number));
     if let Err(error) = spawned {
-        shared.desk.count_writers(-1);
+        shared.desk.leave();
         log::error!(error:% = error; "cannot start a writer thread");
     }
 }
@@ -92,11 +86,10 @@ fn watch(shared: &Arc<Shared>) {
             log::error!("the writer is still stuck in the database; what it holds was answered 503");
             return;
         }
-        if shared.abandoned.load(Ordering::SeqCst) < MAX_ABANDONED && shared.desk.give_up(STUCK) {
-            shared.abandoned.fetch_add(1, Ordering::SeqCst);
+        if shared.desk.give_up(STUCK, MAX_ABANDONED) {
             log::error!("the writer is stuck in the database; starting another");
             spawn_writer(shared);
-            shared.desk.count_writers(-1);
+            shared.desk.leave();
         }
     }
 }
@@ -104,23 +97,22 @@ fn watch(shared: &Arc<Shared>) {
 fn write_on(shared: &Arc<Shared>, number: u64) {
     while let Some((draft, turn)) = shared.desk.next(|draft| shared.work_out(draft)) {
         if !shared.write(draft, turn) {
-            shared.abandoned.fetch_sub(1, Ordering::SeqCst);
             log::warn!(writer = number; "an abandoned writer came back and ended");
             return;
         }
     }
-    shared.desk.count_writers(-1);
+    shared.desk.leave();
 }
 
 impl Shared {
     /// Works out what the batch comes to, as far as that can be told by heart.
     fn work_out(&self, draft: &mut Draft) {
         let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
-        let worked = &mut draft.worked;
-        let done = catch_unwind(AssertUnwindSafe(|| know(&self.heart).work_out(worked, &self.settings, &batch)));
+        let (worked, heart) = (&mut draft.worked, &draft.heart);
+        let done = catch_unwind(AssertUnwindSafe(|| know(heart).work_out(worked, &self.settings, &batch)));
         if let Err(panic) = done {
             log::error!(panic = crate::orders::panic_text(&*panic); "the writer panicked over a batch; it looks first");
-            know(&self.heart).reset();
+            know(heart).lose();
         }
     }
 
@@ -143,18 +135,17 @@ impl Shared {
     }
 
     fn commit(&self, draft: &mut Draft, conn: &mut Option<PgConnection>) -> Vec<Answer> {
-        let mut open = match self.open(conn.take()) {
+        let ready = conn.take().map_or_else(|| db::connect_writer(&self.database_url), Ok);
+        let mut open = match ready {
             Ok(open) => open,
             Err(error) => {
                 log::error!(error = format!("{error:#}"); "no connection for the writer; its batch is answered 503");
                 return vec![Answer::Unavailable; draft.jobs.len()];
             }
         };
-        // What came last is worked out only now.
-        self.work_out(draft);
         let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
-        let known = know(&self.heart).confirm(std::mem::take(&mut draft.worked), &batch);
-        let done = batch::commit(&mut open, &self.heart, &self.settings, &batch, known);
+        let known = know(&draft.heart).confirm(std::mem::take(&mut draft.worked), &batch);
+        let done = batch::commit(&mut open, &draft.heart, &self.settings, &batch, known);
         if !done.broken {
             *conn = Some(open);
         }
@@ -162,14 +153,5 @@ impl Shared {
             (self.wake)();
         }
         done.answers
-    }
-
-    /// The connection, or a new one, of which nothing is known.
-    fn open(&self, conn: Option<PgConnection>) -> anyhow::Result<PgConnection> {
-        if let Some(open) = conn {
-            return Ok(open);
-        }
-        know(&self.heart).reset();
-        db::connect_writer(&self.database_url)
     }
 }

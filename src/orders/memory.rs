@@ -10,8 +10,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// So many writes are remembered, each of an order of two or three kilobytes.
-const MOST: usize = 256;
+/// So many writes are remembered, each of an order of two or three kilobytes: of the batch that is being written and of
+/// the one that is worked out meanwhile.
+const MOST: usize = 512;
 
 /// An order with larger facts, in bytes, is not remembered.
 const LARGEST: usize = 16 << 10;

@@ -66,7 +66,8 @@ impl Plan {
         self.rehomed.extend(other.rehomed);
     }
 
-    /// Adds what `later` does to what this one leaves behind, to be written with it at once. Writes are sorted by id.
+    /// Adds what `later` does to what this one leaves behind, to be written with it at once. Writes are sorted by id. What
+    /// became due in between stays so, as if each had been written by itself.
     pub fn follow(&mut self, mut later: Self) {
         let count = self.writes.len();
         for order in later.writes.drain(..) {

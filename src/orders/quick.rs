@@ -143,23 +143,19 @@ impl Ready {
         }
     }
 
-    /// Has what is `later` written together with this. It may be worked out from what this leaves behind, as a memory has
-    /// it that knew of this.
-    pub fn join(&mut self, later: Self) {
-        let is_written = |id: &Uuid| self.plan.writes.binary_search_by_key(id, |order| order.id).is_ok();
-        self.versions.extend(later.versions.into_iter().filter(|(id, _)| !is_written(id)));
+    /// Has `later`, which was worked out by `memory` from what this leaves behind, written together with this, and the
+    /// memory know it.
+    pub fn follow(&mut self, mut later: Self, names: Names<'_>, memory: &mut Memory, settings: &Settings) {
+        let written = &self.plan.writes;
+        let earlier = |id: &Uuid| written.binary_search_by_key(id, |order| order.id).ok().map(|n| &written[n]);
+        // One write raises a version once, and is based on what was there before both.
+        for order in &mut later.plan.writes {
+            order.version = earlier(&order.id).map_or(order.version, |earlier| earlier.version);
+        }
+        later.remember(names, memory, settings);
+        self.versions.extend(later.versions.into_iter().filter(|(id, _)| earlier(id).is_none()));
         self.references.extend(later.references);
         self.references.sort_unstable();
         self.plan.follow(later.plan);
-    }
-
-    /// Gives the orders that `earlier` writes, too, the version that it was based on: one write raises a version once.
-    pub fn rebase(&mut self, earlier: &Self) {
-        let written = &earlier.plan.writes;
-        for order in &mut self.plan.writes {
-            if let Ok(n) = written.binary_search_by_key(&order.id, |order| order.id) {
-                order.version = written[n].version;
-            }
-        }
     }
 }

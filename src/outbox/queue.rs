@@ -3,6 +3,7 @@
 mod store;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
@@ -147,33 +148,44 @@ impl<'a> Messages<'a> {
 /// Which destination hears of which notice.
 fn fan_out<'a>(notices: &'a [NewNotice], listeners: &'a [Listener]) -> Vec<(&'a NewNotice, Message<'a>)> {
     let mut messages = Vec::new();
-    for notice in without_twins(notices) {
-        if notice.by_mail && audience(&notice.kind).is_some() {
+    for Told { notice, by_mail, to_listeners } in without_twins(notices) {
+        if by_mail && audience(&notice.kind).is_some() {
             messages.push((notice, Message::mail(notice)));
         }
         let hears = |listener: &&Listener| {
-            notice.to_listeners
-                && listener.hears(&notice.kind.name(), notice.repository.as_deref(), notice.git_ref.as_deref())
+            to_listeners && listener.hears(&notice.kind.name(), notice.repository.as_deref(), notice.git_ref.as_deref())
         };
         messages.extend(listeners.iter().filter(hears).map(|listener| (notice, Message::to(listener, notice))));
     }
     messages
 }
 
-/// The notices without those that another of the same call already stands for.
-fn without_twins(notices: &[NewNotice]) -> Vec<&NewNotice> {
-    let mut taken = std::collections::HashSet::new();
-    let mut kept = Vec::with_capacity(notices.len());
+/// A notice, and which ways it goes.
+struct Told<'a> {
+    notice: &'a NewNotice,
+    by_mail: bool,
+    to_listeners: bool,
+}
+
+/// The notices, each way without those that another of the same call already stands for, under any of their names.
+fn without_twins(notices: &[NewNotice]) -> Vec<Told<'_>> {
+    let (mut mailed, mut heard) = (HashSet::new(), HashSet::new());
+    let mut told = Vec::with_capacity(notices.len());
     for notice in notices {
-        let ways = (notice.by_mail, notice.to_listeners);
-        let names = || std::iter::once(&notice.key).chain(&notice.also);
-        if names().any(|name| taken.contains(&(name, ways))) {
-            continue;
+        let goes = |wanted: bool, taken: &HashSet<&str>| {
+            let mut names = std::iter::once(&notice.key).chain(&notice.also);
+            wanted && !names.any(|name| taken.contains(&name[..]))
+        };
+        let (by_mail, to_listeners) = (goes(notice.by_mail, &mailed), goes(notice.to_listeners, &heard));
+        if by_mail {
+            mailed.insert(&notice.key[..]);
         }
-        taken.insert((&notice.key, ways));
-        kept.push(notice);
+        if to_listeners {
+            heard.insert(&notice.key[..]);
+        }
+        told.push(Told { notice, by_mail, to_listeners });
     }
-    kept
+    told
 }
 
 #[cfg(test)]
@@ -216,6 +228,18 @@ mod tests {
         let again =
             NewNotice { also: vec!["order.paid:pi_1".to_owned()], ..notice(Kind::OrderPaid, "order.paid:cs_1") };
         assert_eq!(keys(&[first, again], &[]), ["order.paid:pi_1"]);
+    }
+
+    #[test]
+    fn each_way_hears_of_a_notice_once_whatever_it_is_called() {
+        let subscribed = [listener("sub_1", MessageKind::Webhook, &["*"])];
+        let unmailed = NewNotice { by_mail: false, ..notice(Kind::OrderPaid, "order.paid:in_1") };
+        let also = vec!["order.paid:in_1".to_owned()];
+        let renamed = NewNotice { also, ..notice(Kind::OrderPaid, "order.paid:pi_1") };
+        let told = ["order.paid:in_1@sub_1", "order.paid:pi_1"];
+        assert_eq!(keys(&[unmailed.clone(), renamed.clone()], &subscribed), told);
+        let mailed = NewNotice { to_listeners: false, ..notice(Kind::OrderPaid, "order.paid:in_1") };
+        assert_eq!(keys(&[unmailed, mailed, renamed], &subscribed), ["order.paid:in_1@sub_1", "order.paid:in_1"]);
     }
 
     #[test]

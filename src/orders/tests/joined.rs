@@ -27,10 +27,8 @@ fn worked_out<'a>(pieces: impl Iterator<Item = &'a [Incoming]>) -> Option<Ready>
     let (mut all, mut memory) = (Ready::default(), Memory::default());
     for piece in pieces {
         let piece: Vec<&Incoming> = piece.iter().collect();
-        let (mut ready, names) = ready_by_heart(&settings(), &Asked::of(&piece), &piece, &memory)?;
-        ready.rebase(&all);
-        ready.remember(names, &mut memory, &settings());
-        all.join(ready);
+        let (ready, names) = ready_by_heart(&settings(), &Asked::of(&piece), &piece, &memory)?;
+        all.follow(ready, names, &mut memory, &settings());
     }
     Some(all)
 }
