@@ -6,8 +6,8 @@
 //!
 //! While one has the connection, at most one other sleeps: so a call reaches whom it is meant for.
 
-use super::Job;
 use super::heart::{Heart, Worked};
+use super::{Answer, Job};
 use diesel::pg::PgConnection;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -77,7 +77,7 @@ struct State {
     /// Of the last turn; whoever has an earlier one was given up.
     turn: u64,
     collecting: Collecting,
-    /// Somebody is awake, or has been called, and looks at what waits before sleeping.
+    /// Whoever is to look at what waits is awake, or has been called, and looks before sleeping.
     is_awake: bool,
     /// How many there are, without those that were given up.
     writers: usize,
@@ -298,12 +298,16 @@ impl Desk {
         self.lock().writers += 1;
     }
 
-    /// A writer has ended, or was given up; after the last one nothing more is taken.
+    /// A writer has ended, or was given up. After the last one nothing more is taken, and what waits can't be written.
     pub fn leave(&self) {
         let mut state = self.lock();
         state.writers -= 1;
         if state.writers == 0 {
             state.is_closed = true;
+            for job in state.jobs.drain(..) {
+                // Whoever hung up meanwhile does not hear the answer.
+                let _ = job.reply.send(Answer::Unavailable);
+            }
             self.end.notify_all();
         }
     }
@@ -331,7 +335,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::tests::submission;
     use super::*;
-    use crate::intake::Answer;
     use std::sync::mpsc::channel;
     use std::thread;
     use tokio::sync::oneshot;
@@ -464,7 +467,9 @@ mod tests {
         desk.enter();
         desk.leave();
         assert!(!desk.has_ended(Duration::ZERO) && !desk.is_closed());
+        let mut answer = submit(&desk);
         desk.leave();
+        assert_eq!(answer.try_recv(), Ok(Answer::Unavailable), "nobody comes for it");
         assert!(desk.has_ended(Duration::from_secs(60)) && desk.is_closed());
     }
 

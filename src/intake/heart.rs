@@ -33,7 +33,7 @@ pub(super) struct Heart {
     is_uncertain: bool,
     /// Changes whenever something that batches were worked out by turns out otherwise.
     age: u64,
-    /// How many batches were begun: of two, the earlier one must not be worked out further once the later one was begun.
+    /// How many batches were begun. The desk has a batch worked out whole before the next is begun; this refuses it otherwise.
     batches: u64,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Whoever has an event (`http` a verified one, `sync` one of Stripe's own telling) submits it and waits for its answer. A
 //! batch is all that waits: it is stored, its orders are brought up to date, their messages are queued, all that is
-//! committed, and only then each is answered. Batches are written one after the other; while one is, the next is collected
-//! and worked out (`desk.rs`, `heart.rs`). There is no other way into the inbox.
+//! committed, and only then each is answered. While one batch is written, the next is collected and worked out (`desk.rs`,
+//! `heart.rs`). There is no other way into the inbox.
 //!
 //! Invariants: an event is answered as stored only after its commit; the queue is bounded; what cannot be written now
 //! is answered [`Answer::Unavailable`], never dropped silently. A writer that is stuck in the database is abandoned by

@@ -1,8 +1,9 @@
-//! What the writer remembers of the orders that it wrote last, so that their next events, which mostly come within
-//! seconds, need no look.
+//! What the writer remembers of the orders that it wrote last, or is about to write, so that their next events, which
+//! mostly come within seconds, need no look.
 //!
 //! What is remembered may be out of date, since others write orders, too. Whoever writes by it has the database compare
-//! the versions first, and looks where they differ. A memory is of one connection: after a failover nothing is known.
+//! the versions first, and looks where they differ. Versions tell nothing of a write that did not come true: it is to be
+//! forgotten before anything that rests on it is written. A memory is of one connection: after a failover nothing is known.
 
 use super::grouping::Asked;
 use super::store::{Known, Locked, Scoped, Written, read_facts};
@@ -64,7 +65,10 @@ impl Memory {
         for name in names {
             if self.names.get(name) != Some(&written.id) {
                 let name = Arc::new(name.clone());
-                self.names.insert(Arc::clone(&name), written.id);
+                // Whoever loses a name is no longer what it was.
+                if let Some(loser) = self.names.insert(Arc::clone(&name), written.id) {
+                    self.forget(loser);
+                }
                 known.push(name);
             }
         }
@@ -144,8 +148,11 @@ mod tests {
         let mut memory = Memory::default();
         memory.learn(&written(1, 0), named(&["SO-1", "pi_1"]).references.iter());
         memory.learn(&written(2, 0), named(&["SO-1", "pi_2"]).references.iter());
+        let now = [Some((2, 1)), None, Some((2, 1))];
+        assert_eq!(known(&memory, &["SO-1", "pi_1", "pi_2"]), now, "the other is forgotten under all its names");
+        assert_eq!(memory.orders.len(), 1);
         memory.forget(Uuid::from_u128(1));
-        assert_eq!(known(&memory, &["SO-1", "pi_1", "pi_2"]), [Some((2, 1)), None, Some((2, 1))]);
+        assert_eq!(known(&memory, &["SO-1", "pi_1", "pi_2"]), now);
     }
 
     #[test]

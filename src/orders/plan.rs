@@ -79,7 +79,7 @@ impl Plan {
         self.writes.sort_unstable_by_key(|order| order.id);
         // What is only now to be queued is not there yet for a wait to be ended.
         for (key, about) in &later.end_waits {
-            for notice in self.notices.iter_mut().filter(|notice| notice.key == *key) {
+            for notice in self.notices.iter_mut().filter(|notice| notice.waiting && notice.key == *key) {
                 (notice.waiting, notice.delay_seconds) = (false, 0);
                 notice.about.clone_from(about);
             }

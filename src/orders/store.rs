@@ -122,12 +122,13 @@ pub fn unknown<'a>(references: &[&'a Scoped]) -> Option<Part<impl Values + use<'
     (!references.is_empty()).then(|| unknown.called("unknown"))
 }
 
-/// The condition that these orders are still of these versions.
+/// The condition that these orders are still of these versions, and that nothing has left them.
 pub fn unchanged(orders: &[(Uuid, i64)]) -> Option<Part<impl Values + use<>>> {
     let (ids, versions): (Vec<Uuid>, Vec<i64>) = orders.iter().copied().unzip();
     let unchanged = prepared(
         "NOT EXISTS (SELECT FROM (SELECT unnest($1) AS id, unnest($2) AS version) read \
-                     WHERE (SELECT o.version FROM orders o WHERE o.id = read.id) IS DISTINCT FROM read.version)",
+                     WHERE (SELECT o.version FROM orders o WHERE o.id = read.id AND NOT o.moved AND o.merged_into IS NULL) \
+                           IS DISTINCT FROM read.version)",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Array<BigInt>, _>(versions);
