@@ -491,4 +491,47 @@ mod tests {
         });
         assert_eq!(desk.depth(), 0);
     }
+
+    /// A writer, until it is given up or nothing more comes.
+    fn write_on(desk: &Desk) {
+        while let Some((draft, turn)) = desk.next(|_| ()) {
+            let is_current = desk.release(turn);
+            for job in draft.jobs {
+                job.reply.send(Answer::Accepted).unwrap();
+            }
+            if !is_current {
+                return;
+            }
+        }
+        desk.leave();
+    }
+
+    /// However threads take turns: each submission is answered, and all come to an end.
+    #[test]
+    fn nothing_is_forgotten_whoever_is_given_up() {
+        const EACH: usize = 5_000;
+        let desk = Desk::new(10);
+        thread::scope(|threads| {
+            let write = || {
+                desk.enter();
+                threads.spawn(|| write_on(&desk));
+            };
+            (0..2).for_each(|_| write());
+            let senders = [0; 4].map(|_| {
+                threads.spawn(|| {
+                    (0..EACH).for_each(|_| assert_eq!(submit(&desk).blocking_recv(), Ok(Answer::Accepted)));
+                })
+            });
+            while !senders.iter().all(thread::ScopedJoinHandle::is_finished) {
+                if desk.give_up(Duration::from_micros(1), 3) {
+                    write();
+                    desk.leave();
+                }
+                thread::yield_now();
+            }
+            desk.close();
+        });
+        assert!(desk.has_ended(Duration::ZERO));
+        assert_eq!((desk.depth(), desk.abandoned()), (0, 0));
+    }
 }
