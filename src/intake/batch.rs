@@ -1,8 +1,8 @@
 //! One batch in one transaction; where that fails, halves of it, down to the event that is to blame.
 
-use super::heart::{ByHeart, Heart, know};
+use super::heart::{ByHeart, know};
 use super::sorted::Sorted;
-use super::{Answer, Submission, quick};
+use super::{Answer, Pen, Submission, quick};
 use crate::inbox::{self, NewEvent};
 use crate::orders::{self, Incoming, Outcome, Settings};
 use crate::outbox::{self, NewNotice};
@@ -10,7 +10,6 @@ use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 /// What a batch came to.
 pub struct Done {
@@ -24,16 +23,10 @@ pub struct Done {
 
 /// Stores and applies `batch`, and commits: what is plain the quick way, by what is `known` of it by heart, the rest the
 /// careful way.
-pub fn commit(
-    conn: &mut PgConnection,
-    heart: &Mutex<Heart>,
-    settings: &Settings,
-    batch: &[&Submission],
-    mut known: Option<ByHeart>,
-) -> Done {
-    let (plain, odd): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|n| quick::is_plain(batch[*n]));
+pub(super) fn commit(pen: &mut Pen<'_>, batch: &[&Submission], mut known: Option<ByHeart>) -> Done {
+    let (plain, odd): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|n| batch[*n].is_plain());
     if odd.is_empty() {
-        return commit_plain(conn, heart, settings, batch, known);
+        return commit_plain(pen, batch, known);
     }
     let mut done = Done { answers: vec![Answer::Unavailable; batch.len()], pending: false, broken: false };
     for (places, is_plain) in [(plain, true), (odd, false)] {
@@ -41,30 +34,20 @@ pub fn commit(
             continue;
         }
         let part: Vec<&Submission> = places.iter().map(|n| batch[*n]).collect();
-        let of_part = if is_plain {
-            commit_plain(conn, heart, settings, &part, known.take())
-        } else {
-            commit_carefully(conn, heart, settings, &part)
-        };
+        let of_part = if is_plain { commit_plain(pen, &part, known.take()) } else { commit_carefully(pen, &part) };
         places.iter().zip(of_part.answers).for_each(|(n, answer)| done.answers[*n] = answer);
         (done.pending, done.broken) = (done.pending || of_part.pending, of_part.broken);
     }
     done
 }
 
-fn commit_plain(
-    conn: &mut PgConnection,
-    heart: &Mutex<Heart>,
-    settings: &Settings,
-    batch: &[&Submission],
-    mut known: Option<ByHeart>,
-) -> Done {
-    if know(heart).is_careful() {
-        return commit_carefully(conn, heart, settings, batch);
+fn commit_plain(pen: &mut Pen<'_>, batch: &[&Submission], mut known: Option<ByHeart>) -> Done {
+    if know(pen.heart).is_careful() {
+        return commit_carefully(pen, batch);
     }
     // Who was faster is done by now: a second look mostly finds nobody in the way.
     for looks in 1..=2 {
-        match quick::commit(conn, heart, settings, batch, known.take()) {
+        match quick::commit(pen, batch, known.take()) {
             Ok(Some(answers)) => return Done { answers, pending: false, broken: false },
             Ok(None) => break,
             Err(error) if is_broken(&error) => return lost(&error, batch),
@@ -73,17 +56,17 @@ fn commit_plain(
                 let level =
                     if matches!(error, Error::DatabaseError(..)) { log::Level::Debug } else { log::Level::Error };
                 log::log!(level, error:% = error, events = batch.len(); "somebody is in the way, or something is odd: a batch goes the careful way");
-                know(heart).take_care();
+                know(pen.heart).take_care();
                 break;
             }
         }
     }
-    commit_carefully(conn, heart, settings, batch)
+    commit_carefully(pen, batch)
 }
 
-fn commit_carefully(conn: &mut PgConnection, heart: &Mutex<Heart>, settings: &Settings, batch: &[&Submission]) -> Done {
-    know(heart).forget(batch);
-    careful(conn, settings, batch)
+fn commit_carefully(pen: &mut Pen<'_>, batch: &[&Submission]) -> Done {
+    know(pen.heart).forget(batch);
+    careful(pen.conn, pen.settings, batch)
 }
 
 fn lost(error: &Error, batch: &[&Submission]) -> Done {

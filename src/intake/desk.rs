@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A batch takes at most this many events…
-pub(super) const MAX_EVENTS: usize = 256;
+const MAX_EVENTS: usize = 256;
 /// …and stops growing at this many bytes.
 const MAX_BYTES: usize = 512 << 10;
 
@@ -120,11 +120,10 @@ impl State {
         }
     }
 
-    /// Takes the connection for `draft` and all that waits, where it is free.
-    fn take(&mut self, draft: &mut Draft) -> Option<Turn> {
+    /// Takes the connection for `draft`, where it is free.
+    fn take(&mut self, draft: &Draft) -> Option<Turn> {
         let Line::Free(conn) = &mut self.line else { return None };
         let conn = conn.take();
-        self.fill(draft);
         self.line = Line::Taken { since: Instant::now(), events: draft.jobs.len() };
         self.turn += 1;
         Some(Turn { number: self.turn, conn })
@@ -226,7 +225,7 @@ impl Desk {
                 return (state, None);
             }
             state.collecting = if draft.is_full() { Collecting::Full } else { Collecting::Somebody };
-            if let Some(turn) = state.take(&mut draft) {
+            if let Some(turn) = state.take(&draft) {
                 // Nobody else collects before: a batch is worked out from what all before it leave behind.
                 return (self.aside(state, &mut draft, work_out), Some((draft, turn)));
             }

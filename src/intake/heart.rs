@@ -4,7 +4,6 @@
 //! age changes, and what was worked out at another age counts no more. A heart is of one connection.
 
 use super::Submission;
-use super::quick::is_plain;
 use crate::orders::{self, Asked, Incoming, Memory, Names, Ready, Settings};
 use crate::outbox::Listeners;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,7 +92,7 @@ impl Heart {
     }
 
     fn follow(&mut self, mut earlier: Ready, settings: &Settings, batch: &[&Submission]) -> Option<Ready> {
-        let plain = batch.iter().filter(|submission| is_plain(submission));
+        let plain = batch.iter().filter(|submission| submission.is_plain());
         let incoming: Vec<&Incoming> = plain.filter_map(|submission| submission.incoming.as_ref()).collect();
         let asked = Asked::of(&incoming);
         let (ready, names) = orders::ready_by_heart(settings, &asked, &incoming, &self.orders)?;

@@ -18,15 +18,17 @@ pub mod rules;
 mod sorted;
 mod writer;
 
-use crate::inbox::NewEvent;
-use crate::orders::{Facts, Incoming, Scope};
+use crate::inbox::{NewEvent, State};
+use crate::orders::{Facts, Incoming, Scope, Settings};
 use crate::outbox::NewNotice;
-use std::sync::Arc;
+use diesel::pg::PgConnection;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use desk::Desk;
+use heart::Heart;
 
 pub use budget::{Budget, Permit};
 pub use rules::{Rules, Verdict};
@@ -60,6 +62,11 @@ impl Submission {
         let incoming = facts.map(|facts| Incoming::new(scope(), facts));
         Self { event, incoming, notices: Vec::new(), permit }
     }
+
+    /// It can go the quick way: nothing is left over of it, it tells nothing by itself and names no snapshot.
+    fn is_plain(&self) -> bool {
+        self.event.state != State::Pending && self.event.snapshot_event.is_none() && self.notices.is_empty()
+    }
 }
 
 /// What became of a submission.
@@ -78,6 +85,14 @@ struct Job {
     reply: oneshot::Sender<Answer>,
 }
 
+/// What a batch is written with.
+struct Pen<'a> {
+    conn: &'a mut PgConnection,
+    /// What is known of what lies behind it.
+    heart: &'a Mutex<Heart>,
+    settings: &'a Settings,
+}
+
 /// The queue has no room.
 #[derive(Debug, thiserror::Error)]
 #[error("the ingest queue is full")]
@@ -91,12 +106,8 @@ pub struct Intake {
 
 impl Intake {
     /// A way in, and the writer that empties it. `wake` is called after a commit that left work to the workers.
-    pub fn new(
-        database_url: &str,
-        settings: crate::orders::Settings,
-        wake: impl Fn() + Send + Sync + 'static,
-    ) -> (Self, Writer) {
-        let settings = crate::orders::Settings { largest: Some(LARGEST), ..settings };
+    pub fn new(database_url: &str, settings: Settings, wake: impl Fn() + Send + Sync + 'static) -> (Self, Writer) {
+        let settings = Settings { largest: Some(LARGEST), ..settings };
         let desk = Arc::new(Desk::new(QUEUE));
         let intake = Self { desk: Arc::clone(&desk) };
         (intake, Writer::start(database_url, settings, desk, Arc::new(wake)))
@@ -147,7 +158,6 @@ impl Intake {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::inbox::State;
 
     pub(super) fn submission() -> Submission {
         let event = NewEvent {

@@ -6,23 +6,17 @@
 //! fails as a whole where anything is no longer so. What comes through neither goes the careful way (`batch.rs`), which
 //! locks first.
 
-use super::heart::{ByHeart, Heart, know};
+use super::heart::{ByHeart, know};
 use super::sorted::Sorted;
-use super::{Answer, Submission};
+use super::{Answer, Pen, Submission};
 use crate::db::{Parts, ask, change};
-use crate::inbox::{self, NewEvent, Seen, State};
+use crate::inbox::{self, NewEvent, Seen};
 use crate::orders::{self, Asked, Incoming, Looked, Names, Ready, Settings};
 use crate::outbox::{self, Listeners, Listening, Messages};
 use diesel::pg::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl};
-use std::sync::{Arc, Mutex};
-
-/// Whether an event can go this way: nothing is left over of it, it tells nothing by itself and names no snapshot.
-pub(super) fn is_plain(submission: &Submission) -> bool {
-    let event = &submission.event;
-    event.state != State::Pending && event.snapshot_event.is_none() && submission.notices.is_empty()
-}
+use std::sync::Arc;
 
 /// What was known is no longer so: the constraints say it that guard what is written.
 pub(super) fn is_lost_race(error: &Error) -> bool {
@@ -43,23 +37,20 @@ pub(super) fn is_lost_race(error: &Error) -> bool {
 /// # Errors
 /// The database's, also where somebody was faster; nothing was done then.
 pub(super) fn commit(
-    conn: &mut PgConnection,
-    heart: &Mutex<Heart>,
-    settings: &Settings,
+    pen: &mut Pen<'_>,
     batch: &[&Submission],
     known: Option<ByHeart>,
 ) -> QueryResult<Option<Vec<Answer>>> {
     let sorted = Sorted::of(batch);
-    let events = sorted.events();
     if let Some(known) = known {
         // An event that came twice is to be compared with what is stored.
-        let done = if sorted.has_doubles() { None } else { Some(by_heart(conn, &events, &known)) };
+        let done = if sorted.has_doubles() { None } else { Some(by_heart(pen.conn, &sorted, &known)) };
         if let Some(Ok(true)) = done {
-            return Ok(Some(sorted.answers(&vec![true; events.len()])));
+            return Ok(Some(vec![Answer::Accepted; batch.len()]));
         }
-        know(heart).forget(batch);
+        know(pen.heart).forget(batch);
         if let Some(wrong) = done {
-            know(heart).doubt();
+            know(pen.heart).doubt();
             if let Err(error) = wrong
                 && !is_lost_race(&error)
             {
@@ -67,21 +58,18 @@ pub(super) fn commit(
             }
         }
     }
-    know(heart).begin_look();
-    let looked = looking(conn, heart, settings, &sorted);
-    know(heart).end_look();
+    know(pen.heart).begin_look();
+    let looked = looking(pen, &sorted);
+    know(pen.heart).end_look();
     looked
 }
 
 /// Whether it was done; if not, something is other than it was known.
-fn by_heart(
-    conn: &mut PgConnection,
-    events: &[&NewEvent],
-    ByHeart { ready, listeners }: &ByHeart,
-) -> QueryResult<bool> {
-    let conditions = (Some(inbox::unseen(events)), (ready.conditions(), listeners.same(ready.notices())));
+fn by_heart(conn: &mut PgConnection, sorted: &Sorted<'_>, ByHeart { ready, listeners }: &ByHeart) -> QueryResult<bool> {
+    let events = sorted.events();
+    let conditions = (Some(inbox::unseen(&events)), (ready.conditions(), listeners.same(ready.notices())));
     fail::fail_point!("intake.before_commit");
-    write(conn, conditions, events, ready, listeners)
+    write(conn, conditions, &events, ready, listeners)
 }
 
 #[derive(QueryableByName)]
@@ -101,12 +89,7 @@ struct SeenWithOrders {
 }
 
 /// Looks first; what it learns on the way, who hears of notices included, is known by heart from then on.
-fn looking(
-    conn: &mut PgConnection,
-    heart: &Mutex<Heart>,
-    settings: &Settings,
-    sorted: &Sorted<'_>,
-) -> QueryResult<Option<Vec<Answer>>> {
+fn looking(Pen { conn, heart, settings }: &mut Pen<'_>, sorted: &Sorted<'_>) -> QueryResult<Option<Vec<Answer>>> {
     fail::fail_point!("intake.look");
     let events = sorted.events();
     let with_facts = sorted.each().enumerate().filter_map(|(place, each)| Some((place, each.incoming.as_ref()?)));

@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Draft, Turn};
 use super::heart::know;
-use super::{Answer, Submission, batch};
+use super::{Answer, Pen, Submission, batch};
 use crate::db;
 use crate::orders::Settings;
 use diesel::pg::PgConnection;
@@ -145,7 +145,8 @@ impl Shared {
         };
         let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
         let known = know(&draft.heart).confirm(std::mem::take(&mut draft.worked), &batch);
-        let done = batch::commit(&mut open, &draft.heart, &self.settings, &batch, known);
+        let mut pen = Pen { conn: &mut open, heart: &draft.heart, settings: &self.settings };
+        let done = batch::commit(&mut pen, &batch, known);
         if !done.broken {
             *conn = Some(open);
         }
