@@ -90,7 +90,7 @@ where
 fn cut(sql: &'static str, number: usize) -> QueryResult<(&'static str, &'static str)> {
     let split = sql.split_once('$').and_then(|(text, rest)| {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        (rest[..digits] == number.to_string()).then(|| (text, &rest[digits..]))
+        (rest[..digits].parse() == Ok(number)).then(|| (text, &rest[digits..]))
     });
     split.ok_or_else(|| diesel::result::Error::QueryBuilderError(format!("${number} is not the next of: {sql}").into()))
 }

@@ -102,6 +102,13 @@ impl Ready {
         (store::unknown(&new), store::unchanged(&self.versions))
     }
 
+    /// A name that `incoming` has is to name an order for the first time. On [`Ready::conditions`] it does; then what bears it was
+    /// not applied before.
+    pub fn introduces(&self, incoming: &Incoming) -> bool {
+        let is_new = |name: &Scoped| self.references.binary_search_by(|(new, _)| new.cmp(name)).is_ok();
+        incoming.references.iter().any(is_new)
+    }
+
     /// References and orders.
     pub fn parts(&self) -> impl Parts + use<'_> {
         let new: Vec<(&Scoped, Uuid)> = self.references.iter().map(|(reference, order)| (reference, *order)).collect();

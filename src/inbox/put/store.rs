@@ -63,14 +63,14 @@ pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
 }
 
 /// The condition that none of `events` is stored already. What the index finds by an id alone is compared whole.
-pub fn unseen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
+pub fn unseen<'a>(events: &[&'a NewEvent]) -> Option<Part<impl Values + use<'a>>> {
     let key = |e: &'a NewEvent| [&e.event_id[..], &e.account, e.source].join("\n");
-    prepared(
+    let unseen = prepared(
         "NOT EXISTS (SELECT FROM events WHERE event_id = ANY ($1) AND concat_ws(E'\\n', event_id, account, source) = ANY ($2))",
     )
     .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
-    .bind::<Array<Text>, _>(column(events, key))
-    .called("unseen")
+    .bind::<Array<Text>, _>(column(events, key));
+    (!events.is_empty()).then(|| unseen.called("unseen"))
 }
 
 /// Stores `events` (sorted by key, each key once) with their bytes; none of them is pending. Fails where one is stored
