@@ -1,4 +1,4 @@
--- Keys are compared as bytes. Nobody reads them in a language's order, and a language's rules cost more than all else that an
+-- Keys are compared as bytes. Nobody reads them in a language's order, and a language's rules cost nearly as much as all else that an
 -- insert does; where the system's rules change with an update, an index in their order no longer finds what it holds, and lets a
 -- key in twice. This builds the indexes anew: some seconds a million rows. No table is rewritten.
 -- As with the migrations before: stop older processes first, none was released.

@@ -146,7 +146,7 @@ fn every_column_says_what_it_is_for() {
     assert_eq!(silent, []);
 }
 
-/// An index in a language's order costs more than all else that an insert does, and is wrong after an update of that language's
+/// An index in a language's order costs nearly as much as all else of an insert, and is wrong after an update of that language's
 /// rules: then it lets a key in twice.
 #[test]
 fn indexes_compare_text_as_bytes() {
