@@ -1,7 +1,7 @@
 //! The way that nearly every batch goes: one statement that stores its events and writes its orders and messages, hence
 //! in one commit.
 //!
-//! By heart, where the last batches tell what is known of the orders: then the statement does nothing unless all of that is
+//! By heart, where the last batches tell what is known of the orders: then the statement writes nothing unless all of that is
 //! still so. Else after a look, which asks without a lock what is stored already and what is known of the orders; then it
 //! fails as a whole where anything is no longer so. What comes through neither goes the careful way (`batch.rs`), which
 //! locks first.
