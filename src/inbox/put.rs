@@ -46,9 +46,9 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// What tells duplicates apart.
+    /// What tells duplicates apart. In the index's sequence: of a batch all but the id is mostly the same.
     pub fn key(&self) -> (&str, &str, &str) {
-        (self.source, &self.account, &self.event_id)
+        (&self.event_id, &self.account, self.source)
     }
 
     pub(super) fn crc(&self) -> i64 {
@@ -59,7 +59,7 @@ impl NewEvent {
 /// Stores `events` (sorted by key, each key once) with their bytes; gives the row id of each that was new.
 pub fn put(conn: &mut PgConnection, events: &[&NewEvent]) -> QueryResult<Vec<Option<i64>>> {
     let stored = insert_events(conn, events)?;
-    let ids: HashMap<_, _> = stored.iter().map(|s| ((&s.source[..], &s.account[..], &s.event_id[..]), s.id)).collect();
+    let ids: HashMap<_, _> = stored.iter().map(|s| ((&s.event_id[..], &s.account[..], &s.source[..]), s.id)).collect();
     let ids: Vec<_> = events.iter().map(|event| ids.get(&event.key()).copied()).collect();
     name_snapshots(
         conn,

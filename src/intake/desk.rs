@@ -164,10 +164,10 @@ impl Desk {
     }
 
     /// Adds what waits; gives it back where there is no room, or nobody will come for it.
-    pub fn submit(&self, job: Job) -> Result<(), Box<Job>> {
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
         let mut state = self.lock();
         if state.is_closed || state.jobs.len() >= state.most {
-            return Err(Box::new(job));
+            return Err(job);
         }
         state.jobs.push_back(job);
         if state.has_enough() {
@@ -304,8 +304,7 @@ impl Desk {
         if state.writers == 0 {
             state.is_closed = true;
             for job in state.jobs.drain(..) {
-                // Whoever hung up meanwhile does not hear the answer.
-                let _ = job.reply.send(Answer::Unavailable);
+                job.answer(Answer::Unavailable);
             }
             self.end.notify_all();
         }
@@ -332,15 +331,15 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::Awaited;
     use super::super::tests::submission;
     use super::*;
     use std::sync::mpsc::channel;
     use std::thread;
-    use tokio::sync::oneshot;
 
-    fn submit(desk: &Desk) -> oneshot::Receiver<Answer> {
-        let (reply, answer) = oneshot::channel();
-        desk.submit(Job { submission: submission(), reply }).ok().unwrap();
+    fn submit(desk: &Desk) -> Awaited {
+        let (job, answer) = Job::new(submission());
+        desk.submit(job).ok().unwrap();
         answer
     }
 
@@ -435,7 +434,7 @@ mod tests {
     fn nothing_is_taken_that_nobody_comes_for() {
         let desk = Desk::new(1);
         let _answer = submit(&desk);
-        let job = || Job { submission: submission(), reply: oneshot::channel().0 };
+        let job = || Job::new(submission()).0;
         assert!(desk.submit(job()).is_err(), "full");
         let _turn = next(&desk);
         desk.close();
@@ -466,9 +465,9 @@ mod tests {
         desk.enter();
         desk.leave();
         assert!(!desk.has_ended(Duration::ZERO) && !desk.is_closed());
-        let mut answer = submit(&desk);
+        let answer = submit(&desk);
         desk.leave();
-        assert_eq!(answer.try_recv(), Ok(Answer::Unavailable), "nobody comes for it");
+        assert_eq!(answer.blocking_recv(), Ok(Answer::Unavailable), "nobody comes for it");
         assert!(desk.has_ended(Duration::from_secs(60)) && desk.is_closed());
     }
 
@@ -496,7 +495,7 @@ mod tests {
         while let Some((draft, turn)) = desk.next(|_| ()) {
             let is_current = desk.release(turn);
             for job in draft.jobs {
-                job.reply.send(Answer::Accepted).unwrap();
+                job.answer(Answer::Accepted);
             }
             if !is_current {
                 return;

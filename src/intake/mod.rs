@@ -22,7 +22,9 @@ use crate::inbox::{NewEvent, State};
 use crate::orders::{Facts, Incoming, Scope, Settings};
 use crate::outbox::NewNotice;
 use diesel::pg::PgConnection;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -81,8 +83,49 @@ pub enum Answer {
 }
 
 struct Job {
-    submission: Submission,
-    reply: oneshot::Sender<Answer>,
+    submission: Box<Submission>,
+    /// The submission goes back with the answer: who has made it frees it, which costs less than to free what another thread
+    /// has made.
+    reply: oneshot::Sender<(Answer, Box<Submission>)>,
+}
+
+impl Job {
+    fn new(submission: Submission) -> (Self, Awaited) {
+        let (reply, answer) = oneshot::channel();
+        (Self { submission: Box::new(submission), reply }, Awaited(answer))
+    }
+
+    fn answer(self, answer: Answer) {
+        // Whoever hung up meanwhile does not hear it; what is stored is stored all the same.
+        let _ = self.reply.send((answer, self.submission));
+    }
+}
+
+/// An answer that is to come, once the batch is committed. An error where it never will: the writer is gone.
+#[derive(Debug)]
+pub struct Awaited(oneshot::Receiver<(Answer, Box<Submission>)>);
+
+/// Nobody is there to answer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the writer is gone")]
+pub struct Gone;
+
+impl Awaited {
+    /// Waits for it on a thread that may block.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn blocking_recv(self) -> Result<Answer, Gone> {
+        self.0.blocking_recv().map(|(answer, _)| answer).map_err(|_| Gone)
+    }
+}
+
+impl Future for Awaited {
+    type Output = Result<Answer, Gone>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.map(|(answer, _)| answer).map_err(|_| Gone))
+    }
 }
 
 /// What a batch is written with.
@@ -115,9 +158,9 @@ impl Intake {
 
     /// Hands `submission` to the writer. The answer comes when its batch is committed; a caller that stops waiting
     /// before its job was taken takes it back.
-    pub fn submit(&self, submission: Submission) -> Result<oneshot::Receiver<Answer>, Full> {
-        let (reply, answer) = oneshot::channel();
-        self.desk.submit(Job { submission, reply }).map(|()| answer).map_err(|_| Full)
+    pub fn submit(&self, submission: Submission) -> Result<Awaited, Full> {
+        let (job, answer) = Job::new(submission);
+        self.desk.submit(job).map(|()| answer).map_err(|_| Full)
     }
 
     /// The same for whoever can wait: for a place in the queue, until `deadline`.
@@ -125,14 +168,13 @@ impl Intake {
         &self,
         submission: Submission,
         deadline: Instant,
-    ) -> Result<oneshot::Receiver<Answer>, Full> {
-        let (reply, answer) = oneshot::channel();
-        let mut job = Job { submission, reply };
+    ) -> Result<Awaited, Full> {
+        let (mut job, answer) = Job::new(submission);
         while let Err(refused) = self.desk.submit(job) {
             if Instant::now() >= deadline {
                 return Err(Full);
             }
-            job = *refused;
+            job = refused;
             sleep(PAUSE).await;
         }
         Ok(answer)

@@ -107,7 +107,7 @@ fn write_on(shared: &Arc<Shared>, number: u64) {
 impl Shared {
     /// Works out what the batch comes to, as far as that can be told by heart.
     fn work_out(&self, draft: &mut Draft) {
-        let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
+        let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &*job.submission).collect();
         let (worked, heart) = (&mut draft.worked, &draft.heart);
         let done = catch_unwind(AssertUnwindSafe(|| know(heart).work_out(worked, &self.settings, &batch)));
         if let Err(panic) = done {
@@ -128,8 +128,7 @@ impl Shared {
         let is_current = self.desk.release(turn);
         fail::fail_point!("intake.before_answer");
         for (job, answer) in draft.jobs.into_iter().zip(answers) {
-            // Whoever hung up meanwhile does not hear the answer; the event is stored all the same.
-            let _ = job.reply.send(answer);
+            job.answer(answer);
         }
         is_current
     }
@@ -143,7 +142,7 @@ impl Shared {
                 return vec![Answer::Unavailable; draft.jobs.len()];
             }
         };
-        let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &job.submission).collect();
+        let batch: Vec<&Submission> = draft.jobs.iter().map(|job| &*job.submission).collect();
         let known = know(&draft.heart).confirm(std::mem::take(&mut draft.worked), &batch);
         let mut pen = Pen { conn: &mut open, heart: &draft.heart, settings: &self.settings };
         let done = batch::commit(&mut pen, &batch, known);

@@ -108,23 +108,27 @@ pub struct Order {
 impl Order {
     /// Derives it.
     pub fn derive(name: &Name, facts: &Facts) -> Self {
-        let reading = Reading::of(facts);
-        let currency = currency(&reading);
-        let sums = Sums::of(&reading, currency.as_deref());
-        let money_status = sums.status(&reading);
-        let reviews = reading.open_reviews();
+        Self::of(name.as_str(), &Reading::of(facts))
+    }
+
+    /// What its facts come to.
+    pub fn of(name: &str, reading: &Reading<'_>) -> Self {
+        let currency = currency(reading);
+        let sums = Sums::of(reading, currency.as_deref());
+        let money_status = sums.status(reading);
+        let reviews: Vec<Review> = reading.open_reviews().cloned().collect();
         let reasons: BTreeSet<&'static str> = reviews.iter().map(|review| review.reason.as_str()).collect();
         let expected = reading.expectation.as_ref();
         let asked = reading.attempts.first().and_then(|attempt| attempt.price).map(|price| price.total);
-        let (customer_email, email_problem) = customer::address(&reading);
+        let (customer_email, email_problem) = customer::address(reading);
         let line_items = expected.map(|expected| lines(expected, currency.as_deref())).unwrap_or_default();
         Self {
-            reference: name.as_str().to_owned(),
+            reference: name.to_owned(),
             status: if reviews.is_empty() { money_status } else { Status::Review },
             money_status,
             review_reasons: reasons.into_iter().collect(),
             reviews,
-            releasable: reading.reviews().iter().map(Review::token).collect(),
+            releasable: reading.reviews.iter().map(Review::token).collect(),
             currency,
             amount_expected: expected.and_then(|expected| expected.amount).or(asked),
             amount_paid: sums.paid,
@@ -132,9 +136,9 @@ impl Order {
             amount_lost: sums.lost,
             customer_email,
             email_problem,
-            customer_name: customer::name(&reading),
-            locale: customer::locale(&reading),
-            subscription: customer::subscription(&reading),
+            customer_name: customer::name(reading),
+            locale: customer::locale(reading),
+            subscription: customer::subscription(reading),
             renewal: reading.attempts.iter().any(Attempt::is_renewal),
             line_items,
         }

@@ -4,8 +4,9 @@
 //! grouped anew by the law; each group is then written back to the order that had it. In the common case that is one
 //! order and one group. Where a new label or link joins orders, the lesser retires; where it parts them, references move.
 
-use super::facts::{Facts, Group, Name, ReferenceKind};
+use super::facts::{Facts, Group, ReferenceKind};
 use super::order::{Order, Status};
+use super::reading::Reading;
 use super::store::{Locked, Move, Scope, Scoped, Written};
 use super::{Settings, due};
 use crate::notices::{Notice, Wait};
@@ -109,8 +110,8 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
             after.insert(id, group);
             continue;
         }
-        let order = Order::derive(&group.name, &group.facts);
-        tell(&mut plan, settings, &before, id, &order, &group.facts);
+        let (order, owed) = read(name(&group), &group.facts);
+        tell(&mut plan, settings, &before, id, &order, owed);
         let version = before.orders.get(&id).map_or(0, |known| known.version);
         let facts =
             serde_json::to_string(&group.facts).map_err(|error| format!("its facts cannot be written: {error}"))?;
@@ -149,8 +150,8 @@ impl<'a> Before<'a> {
         let (mut orders, mut owed) = (BTreeMap::new(), BTreeMap::new());
         for row in locked {
             let facts = row.facts.as_ref().map_err(Clone::clone)?;
-            let order = Order::derive(&Name::Object(row.reference.clone()), facts);
-            owed.extend(owed_by(facts, &order));
+            let (order, due) = read(&row.reference, facts);
+            owed.extend(due);
             orders.insert(
                 row.id,
                 Known { name: &row.reference, facts, version: row.version, in_review: is_held(&order) },
@@ -168,14 +169,14 @@ impl<'a> Before<'a> {
 }
 
 fn name(group: &Group) -> &str {
-    match &group.name {
-        Name::Label(name) | Name::Object(name) => name,
-    }
+    group.name.as_str()
 }
 
-/// What `facts` owe, by key.
-fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Owed)> {
-    let owed = due(facts).into_iter().map(|notice| {
+/// What `facts` are, and what they owe, by key.
+fn read(name: &str, facts: &Facts) -> (Order, Vec<(String, Owed)>) {
+    let reading = Reading::of(facts);
+    let order = Order::of(name, &reading);
+    let owed = due::due_by(&reading).into_iter().map(|notice| {
         let by_mail = match outbox::audience(&notice.kind) {
             Some(Audience::Customer) => order.customer_email.is_some(),
             Some(Audience::Shop) => true,
@@ -184,7 +185,8 @@ fn owed_by(facts: &Facts, order: &Order) -> Vec<(String, Owed)> {
         let by_mail = by_mail && !notice.unmailed;
         (notice.key.clone(), Owed { notice, by_mail })
     });
-    owed.collect()
+    let owed = owed.collect();
+    (order, owed)
 }
 
 fn is_held(order: &Order) -> bool {
@@ -217,9 +219,9 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
 }
 
 /// Queues what became due, and lets go or holds back what waits.
-fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, facts: &Facts) {
+fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, owed: Vec<(String, Owed)>) {
     let held = is_held(order);
-    for (key, Owed { notice, by_mail }) in owed_by(facts, order) {
+    for (key, Owed { notice, by_mail }) in owed {
         let earlier = before.owed.get(&key);
         let new = NewNotice {
             by_mail: by_mail && earlier.is_none_or(|earlier| !earlier.by_mail),
@@ -274,8 +276,8 @@ fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after:
                 plan.moves.extend(leave.map(|from| Move { reference: scoped.clone(), from: *from, to: *to }));
             }
         }
-        let order = Order::derive(&group.name, &group.facts);
-        plan.rehomed.extend(owed_by(&group.facts, &order).into_iter().map(|(key, _)| (key, *to)));
+        let (order, owed) = read(name(group), &group.facts);
+        plan.rehomed.extend(owed.into_iter().map(|(key, _)| (key, *to)));
         // Messages come with the flag of the order that they leave.
         if is_held(&order) { plan.holds.push(*to) } else { plan.releases.push(*to) }
     }

@@ -4,6 +4,7 @@ use super::attempt::Attempt;
 use super::facts::Facts;
 use super::facts::join::Join;
 use super::facts::shop::{Expectation, Payments, Release};
+use super::reviews::Review;
 
 /// Everything that an order's facts come to, before it is put into words: the ground of its status and its notices.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Reading<'a> {
     pub expectation: Option<Expectation>,
     /// What a person let go on.
     pub release: Option<Release>,
+    /// What a person must look at, released or not, sorted.
+    pub reviews: Vec<Review>,
 }
 
 impl<'a> Reading<'a> {
@@ -29,7 +32,9 @@ impl<'a> Reading<'a> {
             expectation.join(&shop.expectation);
             release.join(&shop.release);
         }
-        Self { attempts, expectation, release }
+        let mut reading = Self { attempts, expectation, release, reviews: Vec::new() };
+        reading.reviews = reading.review();
+        reading
     }
 
     /// Several payments are as they should be.

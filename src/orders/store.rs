@@ -8,6 +8,7 @@ use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use uuid::Uuid;
 
 /// What keeps orders apart: a reference means something only within it.
@@ -29,12 +30,19 @@ impl Scope {
 }
 
 /// A reference in its scope.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scoped {
     /// First, so that batches sort as the index does.
     pub reference: Reference,
     /// Where it means something.
     pub scope: Scope,
+}
+
+/// By the name alone: few share it, and of a batch all else is mostly the same.
+impl Hash for Scoped {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.reference.value.hash(state);
+    }
 }
 
 #[derive(QueryableByName)]

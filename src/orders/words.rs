@@ -156,11 +156,11 @@ impl Addressed {
     /// The event that releases all that is under review; none where nothing is.
     pub fn release(&self, conn: &mut PgConnection, note: Option<&str>) -> QueryResult<Option<NewEvent>> {
         let reading = Reading::of(&self.facts);
-        if reading.open_reviews().is_empty() {
+        if reading.open_reviews().next().is_none() {
             return Ok(None);
         }
         // What an earlier release named is named again, since the last one alone counts.
-        let released: BTreeSet<String> = reading.reviews().iter().map(super::reviews::Review::token).collect();
+        let released: BTreeSet<String> = reading.reviews.iter().map(super::reviews::Review::token).collect();
         let known = reading.release.map_or(0, |release| release.sequence);
         self.event(conn, RELEASE, known, json!({ "released": released, "note": note })).map(Some)
     }

@@ -58,7 +58,7 @@ impl NewNotice {
             kind,
             key,
             also: Vec::new(),
-            about: serde_json::json!(about).to_string(),
+            about: serde_json::to_string(about).expect("plain data with names for keys"),
             order_id: None,
             event: None,
             repository: None,

@@ -116,9 +116,10 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.get(name)? else {
             return Ok(None);
         };
-        let id = match Fields::parse(raw.get()) {
-            Ok(expanded) => expanded.word("id").ok().flatten(),
-            Err(_) => string(raw),
+        let expanded = if raw.get().starts_with('{') { Fields::parse(raw.get()).ok() } else { None };
+        let id = match expanded {
+            Some(expanded) => expanded.word("id").ok().flatten(),
+            None => string(raw),
         };
         match id {
             // Some libraries send the empty string for "none".

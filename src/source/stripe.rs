@@ -164,8 +164,14 @@ fn created(root: &Fields<'_>) -> Option<i64> {
 }
 
 fn nested_too_deeply(body: &[u8]) -> bool {
-    let opens = body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    opens > DEEPEST && depth(body) > DEEPEST
+    opens(body) > DEEPEST && depth(body) > DEEPEST
+}
+
+/// How many brackets open, whatever they stand in. `[` and `{` differ in one bit; a piece's number fits into a byte, so that
+/// many bytes are counted at a time.
+fn opens(body: &[u8]) -> usize {
+    let of = |piece: &[u8]| piece.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    body.chunks(usize::from(u8::MAX)).map(|piece| usize::from(of(piece))).sum()
 }
 
 fn depth(body: &[u8]) -> usize {

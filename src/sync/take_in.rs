@@ -3,7 +3,7 @@
 use super::Fetcher;
 use crate::inbox::NewEvent;
 use crate::inbox::known::{Told, known};
-use crate::intake::{Answer, Submission, rules};
+use crate::intake::{Answer, Awaited, Submission, rules};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe;
 use crate::stripe_api::events::Listed;
@@ -12,7 +12,6 @@ use chrono::Utc;
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a page waits for the writer: what the receiver has to do comes first.
@@ -117,7 +116,7 @@ impl Fetcher {
         account: &str,
         listed: &mut Listed,
         deadline: Instant,
-    ) -> anyhow::Result<oneshot::Receiver<Answer>> {
+    ) -> anyhow::Result<Awaited> {
         let permit = self.budget.reserve_by(listed.body.len(), deadline).await;
         let permit = permit.context("no memory for another event; try again later")?;
         let mut event = stripe::parse(&listed.body).context("an event of Stripe's list is none")?;

@@ -9,6 +9,7 @@ use diesel::pg::{Pg, PgConnection};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Nullable, Text, Timestamptz};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl};
+use std::cell::Cell;
 use std::io::Write;
 
 #[derive(QueryableByName)]
@@ -136,13 +137,24 @@ pub(super) fn name_snapshots<'a>(
 #[derive(Debug)]
 struct Bodies<'a>(Vec<&'a [u8]>);
 
+/// A larger buffer is not kept, in bytes: a full batch of the writer's takes half of it.
+const LARGEST_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// That buffer, kept by each thread that writes: one that is asked of the system for each batch costs a page fault for every
+    /// four kilobytes.
+    static ARRAY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 impl ToSql<Array<Binary>, Pg> for Bodies<'_> {
     /// As Postgres' `array_send` writes it: dimensions, whether there are nulls, the type; then the length and the first
     /// index; then each value after its length.
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         let bytea = <Pg as HasSqlType<Binary>>::metadata(out.metadata_lookup()).oid()?;
         let dimensions = i32::from(!self.0.is_empty());
-        let mut array = Vec::with_capacity(20 + self.0.iter().map(|body| 4 + body.len()).sum::<usize>());
+        let mut array = ARRAY.take();
+        array.clear();
+        array.reserve_exact(20 + self.0.iter().map(|body| 4 + body.len()).sum::<usize>());
         for number in [dimensions, 0] {
             array.extend(number.to_be_bytes());
         }
@@ -156,6 +168,9 @@ impl ToSql<Array<Binary>, Pg> for Bodies<'_> {
             array.extend_from_slice(body);
         }
         out.write_all(&array)?;
+        if array.capacity() <= LARGEST_KEPT {
+            ARRAY.set(array);
+        }
         Ok(IsNull::No)
     }
 }

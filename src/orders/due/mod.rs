@@ -21,15 +21,19 @@ use crate::notices::{About, Kind, Notice, Wait};
 /// `order.identified` is in the list whenever a paid order has a label. It is worth sending only where `order.paid`
 /// was sent while there was none; that is known to who sent it.
 pub fn due(facts: &Facts) -> Vec<Notice> {
-    let reading = Reading::of(facts);
+    due_by(&Reading::of(facts))
+}
+
+/// The same of facts that are read already.
+pub fn due_by(reading: &Reading<'_>) -> Vec<Notice> {
     let mut owed = Owed::default();
     for attempt in &reading.attempts {
         payments(attempt, &mut owed);
         refunds::refunds(attempt, &mut owed);
         disputes(attempt, &mut owed);
     }
-    passing(&reading, &mut owed);
-    reviews(&reading, &mut owed);
+    passing(reading, &mut owed);
+    reviews(reading, &mut owed);
     owed.0.into_values().collect()
 }
 
