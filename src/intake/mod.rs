@@ -164,11 +164,7 @@ impl Intake {
     }
 
     /// The same for whoever can wait: for a place in the queue, until `deadline`.
-    pub async fn submit_by(
-        &self,
-        submission: Submission,
-        deadline: Instant,
-    ) -> Result<Awaited, Full> {
+    pub async fn submit_by(&self, submission: Submission, deadline: Instant) -> Result<Awaited, Full> {
         let (mut job, answer) = Job::new(submission);
         while let Err(refused) = self.desk.submit(job) {
             if Instant::now() >= deadline {

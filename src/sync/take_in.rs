@@ -111,12 +111,7 @@ impl Fetcher {
         done
     }
 
-    async fn hand_over(
-        &self,
-        account: &str,
-        listed: &mut Listed,
-        deadline: Instant,
-    ) -> anyhow::Result<Awaited> {
+    async fn hand_over(&self, account: &str, listed: &mut Listed, deadline: Instant) -> anyhow::Result<Awaited> {
         let permit = self.budget.reserve_by(listed.body.len(), deadline).await;
         let permit = permit.context("no memory for another event; try again later")?;
         let mut event = stripe::parse(&listed.body).context("an event of Stripe's list is none")?;
