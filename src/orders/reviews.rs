@@ -108,6 +108,7 @@ impl Reading<'_> {
 
     fn second_payments(&self, reviews: &mut Vec<Review>) {
         let holding = || self.attempts.iter().filter(|attempt| attempt.holds_money());
+        // Mostly there is one; there can't be more of them than this.
         if holding().map(|attempt| attempt.component.payment_intents.len().max(1)).sum::<usize>() < 2 {
             return;
         }
