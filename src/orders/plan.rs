@@ -176,7 +176,7 @@ fn name(group: &Group) -> &str {
 fn read(name: &str, facts: &Facts) -> (Order, Vec<(String, Owed)>) {
     let reading = Reading::of(facts);
     let order = Order::of(name, &reading);
-    let owed = due::due_by(&reading).into_iter().map(|notice| {
+    let with_key = |notice: Notice| {
         let by_mail = match outbox::audience(&notice.kind) {
             Some(Audience::Customer) => order.customer_email.is_some(),
             Some(Audience::Shop) => true,
@@ -184,8 +184,8 @@ fn read(name: &str, facts: &Facts) -> (Order, Vec<(String, Owed)>) {
         };
         let by_mail = by_mail && !notice.unmailed;
         (notice.key.clone(), Owed { notice, by_mail })
-    });
-    let owed = owed.collect();
+    };
+    let owed = due::due_by(&reading).into_iter().map(with_key).collect();
     (order, owed)
 }
 
