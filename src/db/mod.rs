@@ -4,11 +4,16 @@
 //! cannot bound (a frozen server) is bounded by the callers: handlers answer by themselves, a watchdog replaces a
 //! stuck writer.
 
+mod column;
 pub mod schema;
 mod statement;
+mod text;
 mod together;
 
-pub use statement::{Bound, Prepared, Values, places, prepared};
+pub use column::{Column, Field};
+pub(crate) use statement::prepared;
+pub use statement::{Bound, Prepared, Values, places};
+pub use text::Text;
 pub use together::{Ask, Change, Part, Parts, ask, change};
 
 use anyhow::{Context, bail};

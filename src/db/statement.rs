@@ -3,11 +3,14 @@
 //! `diesel::sql_query` has a statement parsed, analysed and planned each time that it runs, and waits for that on the way:
 //! on the path of every event that costs more than the work itself.
 
+use super::column::Column;
+use super::text::Text;
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment};
+use diesel::result::Error;
 use diesel::serialize::ToSql;
-use diesel::sql_types::HasSqlType;
+use diesel::sql_types::{Array, HasSqlType};
 use std::marker::PhantomData;
 
 /// The places of `count` things, from 1: what tells the rows of an array apart.
@@ -16,17 +19,20 @@ pub fn places(count: usize) -> Vec<i64> {
 }
 
 /// A statement in the making: [`Prepared::bind`] gives each of `$1`, `$2`, … its value. They stand in this sequence, and
-/// each stands once.
-pub fn prepared(sql: &'static str) -> Prepared<()> {
-    Prepared { before: "", sql, values: () }
+/// each stands once, or it does not compile.
+macro_rules! prepared {
+    ($sql:expr $(,)?) => {
+        $crate::db::Prepared::of(const { &$crate::db::Text::of($sql) })
+    };
 }
+pub(crate) use prepared;
 
 /// A statement with its values so far.
 #[derive(Debug)]
 pub struct Prepared<V> {
     /// Stands before it where it is no part of others.
     pub(super) before: &'static str,
-    pub(super) sql: &'static str,
+    pub(super) text: &'static Text,
     pub(super) values: V,
 }
 
@@ -38,31 +44,39 @@ pub struct Bound<V, T, U> {
     kind: PhantomData<T>,
 }
 
+impl Prepared<()> {
+    /// A statement of this text.
+    pub fn of(text: &'static Text) -> Self {
+        Self { before: "", text, values: () }
+    }
+}
+
 impl<V> Prepared<V> {
     /// The next placeholder's value, of the SQL type `T`.
     pub fn bind<T, U>(self, value: U) -> Prepared<Bound<V, T, U>> {
         let values = Bound { before: self.values, value, kind: PhantomData };
-        Prepared { before: self.before, sql: self.sql, values }
+        Prepared { before: self.before, text: self.text, values }
+    }
+
+    /// The same, for an array: what `of` says of each of `rows`, of the SQL type `T`.
+    pub fn column<T, R, F>(
+        self,
+        rows: impl IntoIterator<Item = R>,
+        of: impl Fn(R) -> F,
+    ) -> Prepared<Bound<V, Array<T>, Column<F>>> {
+        self.bind(Column::of(rows, of))
     }
 }
 
 /// Values that stand between the pieces of a statement's text.
 pub trait Values {
-    /// Writes each value, the text before it first; returns the text after the last, and the number of values.
-    fn write<'a, 'b: 'a>(
-        &'b self,
-        sql: &'static str,
-        out: &mut AstPass<'a, 'b, Pg>,
-    ) -> QueryResult<(&'static str, usize)>;
+    /// Writes each value, the piece before it first; returns their number.
+    fn write<'a, 'b: 'a>(&'b self, text: &'static Text, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize>;
 }
 
 impl Values for () {
-    fn write<'a, 'b: 'a>(
-        &'b self,
-        sql: &'static str,
-        _: &mut AstPass<'a, 'b, Pg>,
-    ) -> QueryResult<(&'static str, usize)> {
-        Ok((sql, 0))
+    fn write<'a, 'b: 'a>(&'b self, _: &'static Text, _: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize> {
+        Ok(0)
     }
 }
 
@@ -72,39 +86,25 @@ where
     Pg: HasSqlType<T>,
     U: ToSql<T, Pg>,
 {
-    fn write<'a, 'b: 'a>(
-        &'b self,
-        sql: &'static str,
-        out: &mut AstPass<'a, 'b, Pg>,
-    ) -> QueryResult<(&'static str, usize)> {
-        let (rest, before) = self.before.write(sql, out)?;
-        let number = before + 1;
-        let (text, after) = cut(rest, number)?;
-        out.push_sql(text);
+    fn write<'a, 'b: 'a>(&'b self, text: &'static Text, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize> {
+        let before = self.before.write(text, out)?;
+        let piece = text.piece(before).filter(|_| before < text.count()).ok_or_else(|| miscounted(text))?;
+        out.push_sql(piece);
         out.push_bind_param::<T, U>(&self.value)?;
-        Ok((after, number))
+        Ok(before + 1)
     }
 }
 
-/// The text before the placeholder of that number, which is the next one, and the text after it.
-fn cut(sql: &'static str, number: usize) -> QueryResult<(&'static str, &'static str)> {
-    let split = sql.split_once('$').and_then(|(text, rest)| {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        (rest[..digits].parse() == Ok(number)).then(|| (text, &rest[digits..]))
-    });
-    split.ok_or_else(|| diesel::result::Error::QueryBuilderError(format!("${number} is not the next of: {sql}").into()))
+fn miscounted(text: &Text) -> Error {
+    Error::QueryBuilderError(format!("more or fewer than {} values for: {}", text.count(), text.sql()).into())
 }
 
 impl<V: Values> Prepared<V> {
     /// Writes the statement with its values. Its placeholders are numbered anew, after those that stand before it.
     pub(super) fn write<'a, 'b: 'a>(&'b self, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<()> {
-        let (rest, number) = self.values.write(self.sql, out)?;
-        if rest.contains('$') {
-            return Err(diesel::result::Error::QueryBuilderError(
-                format!("more than {number} values in: {}", self.sql).into(),
-            ));
-        }
-        out.push_sql(rest);
+        let number = self.values.write(self.text, out)?;
+        let rest = self.text.piece(number).filter(|_| number == self.text.count());
+        out.push_sql(rest.ok_or_else(|| miscounted(self.text))?);
         Ok(())
     }
 }
@@ -138,14 +138,14 @@ untyped_query!(Prepared<V>);
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{cut, prepared};
     use diesel::debug_query;
-    use diesel::pg::Pg;
+    use diesel::pg::{Pg, PgQueryBuilder};
+    use diesel::query_builder::QueryFragment;
     use diesel::sql_types::{Integer, Text};
 
     #[test]
     fn values_stand_in_their_places() {
-        let query = prepared("SELECT $1 || x FROM y WHERE z = $2").bind::<Text, _>("a").bind::<Integer, _>(7);
+        let query = prepared!("SELECT $1 || x FROM y WHERE z = $2").bind::<Text, _>("a").bind::<Integer, _>(7);
         assert_eq!(
             debug_query::<Pg, _>(&query).to_string(),
             r#"SELECT $1 || x FROM y WHERE z = $2 -- binds: ["a", 7]"#
@@ -153,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_out_of_sequence_is_refused() {
-        assert_eq!(cut("a = $1 AND b", 1).unwrap(), ("a = ", " AND b"));
-        for odd in ["a = $2", "a = $11", "a", "a = $"] {
-            assert!(cut(odd, 1).is_err(), "{odd}");
-        }
+    fn a_value_too_many_or_too_few_is_refused() {
+        let written = |query: &dyn QueryFragment<Pg>| query.to_sql(&mut PgQueryBuilder::default(), &Pg);
+        let (none, one) = (prepared!("SELECT 1"), prepared!("SELECT $1"));
+        assert!(written(&none).is_ok() && written(&one).is_err());
+        assert!(written(&one.bind::<Integer, _>(7)).is_ok() && written(&none.bind::<Integer, _>(7)).is_err());
     }
 }

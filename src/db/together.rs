@@ -21,9 +21,6 @@ pub fn change<C: Parts, A: Parts>(conditions: C, parts: A) -> Change<C, A> {
     Change { conditions, parts }
 }
 
-/// So long a change waits for what another transaction holds.
-const PATIENCE: &str = "100ms";
-
 /// See [`ask`].
 #[derive(Debug)]
 pub struct Ask<A> {
@@ -95,9 +92,7 @@ pub enum Frame {
     Condition,
 }
 
-/// How a part says that it depends on the conditions.
-const GUARDED: &str = "(SELECT holds FROM guard)";
-/// What it needs where there are none.
+/// What a part of a change needs where there are no conditions.
 const UNGUARDED: &str = "WITH guard AS (SELECT true AS holds) ";
 
 impl Parts for () {
@@ -114,7 +109,7 @@ impl<V: Values> Parts for Option<Part<V>> {
         names: &mut Vec<&'static str>,
     ) -> QueryResult<()> {
         let Some(Part { name, statement }) = self else { return Ok(()) };
-        if matches!(frame, Frame::With) && !statement.sql.contains(GUARDED) {
+        if matches!(frame, Frame::With) && !statement.text.is_guarded() {
             return Err(diesel::result::Error::QueryBuilderError(format!("{name} would be made in any case").into()));
         }
         match frame {
@@ -165,9 +160,11 @@ impl<C: Parts, A: Parts> QueryFragment<Pg> for Change<C, A> {
         let mut names = Vec::new();
         self.parts.each(&mut out, Frame::With, &mut names)?;
         // Left to right: first the patience, then each part to its end.
-        out.push_sql(&format!(" SELECT length(set_config('lock_timeout', '{PATIENCE}', true))"));
+        out.push_sql(" SELECT length(set_config('lock_timeout', '100ms', true))");
         for name in names {
-            out.push_sql(&format!(" + (SELECT count(*) FROM {name})"));
+            out.push_sql(" + (SELECT count(*) FROM ");
+            out.push_sql(name);
+            out.push_sql(")");
         }
         out.push_sql(" AS made, (SELECT holds FROM guard) AS done");
         Ok(())
@@ -189,8 +186,8 @@ mod tests {
 
     #[test]
     fn questions_are_answered_side_by_side() {
-        let one = prepared("SELECT $1 AS a").bind::<Integer, _>(7).called("one");
-        let two = prepared("SELECT $1 AS b").bind::<Integer, _>(8).called("two");
+        let one = prepared!("SELECT $1 AS a").bind::<Integer, _>(7).called("one");
+        let two = prepared!("SELECT $1 AS b").bind::<Integer, _>(8).called("two");
         assert_eq!(
             debug_query::<Pg, _>(&ask((Some(one), Some(two)))).to_string(),
             "SELECT * FROM (SELECT $1 AS a) AS one, (SELECT $2 AS b) AS two -- binds: [7, 8]"
@@ -199,12 +196,12 @@ mod tests {
 
     #[test]
     fn changes_are_made_in_their_sequence_where_conditions_hold_and_what_is_not_there_is_left_out() {
-        let condition = prepared("$1 < 7").bind::<Integer, _>(6).called("less");
-        let one = prepared("DELETE FROM x WHERE a = $1 AND (SELECT holds FROM guard) RETURNING true");
+        let condition = prepared!("$1 < 7").bind::<Integer, _>(6).called("less");
+        let one = prepared!("DELETE FROM x WHERE a = $1 AND (SELECT holds FROM guard) RETURNING true");
         let one = one.bind::<Integer, _>(7).called("one");
-        let two = prepared("DELETE FROM y WHERE (SELECT holds FROM guard) AND b = $1 RETURNING true");
+        let two = prepared!("DELETE FROM y WHERE (SELECT holds FROM guard) AND b = $1 RETURNING true");
         let two = two.bind::<Integer, _>(8).called("two");
-        let none = Some(prepared("DELETE FROM z RETURNING true").called("none")).filter(|_| false);
+        let none = Some(prepared!("DELETE FROM z RETURNING true").called("none")).filter(|_| false);
         assert_eq!(
             debug_query::<Pg, _>(&change(Some(condition), (Some(one), (none, Some(two))))).to_string(),
             "WITH guard AS MATERIALIZED (SELECT true AND ($1 < 7) AS holds), \
@@ -217,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_part_that_asks_for_no_condition_is_refused() {
-        let one = prepared("DELETE FROM x RETURNING true").called("one");
+        let one = prepared!("DELETE FROM x RETURNING true").called("one");
         let mut builder = <Pg as diesel::backend::Backend>::QueryBuilder::default();
         let refused = change((), Some(one)).to_sql(&mut builder, &Pg);
         assert!(refused.unwrap_err().to_string().contains("one would be made"));

@@ -146,7 +146,7 @@ pub fn settle(
     if ids.is_empty() {
         return Ok(0);
     }
-    prepared(
+    prepared!(
         "WITH done AS (DELETE FROM pending WHERE event = ANY($1) AND lease = $2 RETURNING event) \
          UPDATE events SET state = $3, reason = $4 FROM done WHERE events.id = done.event",
     )

@@ -58,15 +58,12 @@ fn with_references<'a, V: Values>(
     statement: Prepared<V>,
     references: &[&'a Scoped],
 ) -> Prepared<impl Values + use<'a, V>> {
-    fn column<'a, T>(references: &[&'a Scoped], of: impl Fn(&'a Scoped) -> T) -> Vec<T> {
-        references.iter().map(|reference| of(reference)).collect()
-    }
     statement
-        .bind::<Array<Text>, _>(column(references, |r| &r.reference.value[..]))
-        .bind::<Array<Text>, _>(column(references, |r| r.reference.kind.as_str()))
-        .bind::<Array<Text>, _>(column(references, |r| &r.scope.account[..]))
-        .bind::<Array<Bool>, _>(column(references, |r| r.scope.livemode))
-        .bind::<Array<Text>, _>(column(references, |r| r.scope.source))
+        .column::<Text, _, _>(references, |r| &r.reference.value[..])
+        .column::<Text, _, _>(references, |r| r.reference.kind.as_str())
+        .column::<Text, _, _>(references, |r| &r.scope.account[..])
+        .column::<Bool, _, _>(references, |r| r.scope.livemode)
+        .column::<Text, _, _>(references, |r| r.scope.source)
 }
 
 /// The orders that references name now, by their places: six values, the places first.
@@ -79,13 +76,13 @@ macro_rules! named {
     };
 }
 
-fn naming<'a>(sql: &'static str, references: &[&'a Scoped]) -> Prepared<impl Values + use<'a>> {
-    with_references(prepared(sql).bind::<Array<BigInt>, _>(places(references.len())), references)
+fn naming<'a>(statement: Prepared<()>, references: &[&'a Scoped]) -> Prepared<impl Values + use<'a>> {
+    with_references(statement.bind::<Array<BigInt>, _>(places(references.len())), references)
 }
 
 /// The orders that `references` name now, one each.
 pub fn resolve(conn: &mut PgConnection, references: &[&Scoped]) -> QueryResult<Vec<Option<Uuid>>> {
-    let rows: Vec<ReferenceRow> = naming(named!(), references).load(conn)?;
+    let rows: Vec<ReferenceRow> = naming(prepared!(named!()), references).load(conn)?;
     Ok(placed(references.len(), rows.iter().map(|row| (row.n, row.order_id))))
 }
 
@@ -105,14 +102,14 @@ fn placed(count: usize, rows: impl Iterator<Item = (i64, Uuid)>) -> Vec<Option<U
 pub fn refer(conn: &mut PgConnection, references: &[(&Scoped, Uuid)]) -> QueryResult<usize> {
     const REFER: &str = "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
                          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6) ON CONFLICT DO NOTHING";
-    referring(REFER, references).execute(conn)
+    referring(prepared!(REFER), references).execute(conn)
 }
 
 /// The same as part of a change, which fails where one of them names an order already.
 pub fn refer_new<'a>(references: &[(&'a Scoped, Uuid)]) -> Option<Part<impl Values + use<'a>>> {
     const REFER: &str = "INSERT INTO order_references (value, kind, account, livemode, source, order_id) \
                          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6) WHERE (SELECT holds FROM guard) RETURNING true";
-    (!references.is_empty()).then(|| referring(REFER, references).called("referred"))
+    (!references.is_empty()).then(|| referring(prepared!(REFER), references).called("referred"))
 }
 
 /// The condition that none of `references` names an order. What the index finds by a value alone is compared whole.
@@ -121,31 +118,30 @@ pub fn unknown<'a>(references: &[&'a Scoped]) -> Option<Part<impl Values + use<'
         let livemode = if r.scope.livemode { "true" } else { "false" };
         [&r.reference.value[..], r.reference.kind.as_str(), &r.scope.account, livemode, r.scope.source].join("\n")
     };
-    let unknown = prepared(
+    let unknown = prepared!(
         "NOT EXISTS (SELECT FROM order_references WHERE value = ANY ($1) \
                      AND concat_ws(E'\\n', value, kind, account, livemode::text, source) = ANY ($2))",
     )
-    .bind::<Array<Text>, _>(references.iter().map(|r| &r.reference.value[..]).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(references.iter().map(key).collect::<Vec<_>>());
+    .column::<Text, _, _>(references, |r| &r.reference.value[..])
+    .column::<Text, _, _>(references, key);
     (!references.is_empty()).then(|| unknown.called("unknown"))
 }
 
 /// The condition that these orders are still of these versions, and that nothing has left them.
 pub fn unchanged(orders: &[(Uuid, i64)]) -> Option<Part<impl Values + use<>>> {
-    let (ids, versions): (Vec<Uuid>, Vec<i64>) = orders.iter().copied().unzip();
-    let unchanged = prepared(
+    let unchanged = prepared!(
         "NOT EXISTS (SELECT FROM (SELECT unnest($1) AS id, unnest($2) AS version) read \
                      WHERE (SELECT o.version FROM orders o WHERE o.id = read.id AND NOT o.moved AND o.merged_into IS NULL) \
                            IS DISTINCT FROM read.version)",
     )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
-    .bind::<Array<BigInt>, _>(versions);
+    .column::<diesel::sql_types::Uuid, _, _>(orders, |(id, _)| *id)
+    .column::<BigInt, _, _>(orders, |(_, version)| *version);
     (!orders.is_empty()).then(|| unchanged.called("unchanged"))
 }
 
-fn referring<'a>(sql: &'static str, references: &[(&'a Scoped, Uuid)]) -> Prepared<impl Values + use<'a>> {
-    let (scoped, ids): (Vec<&Scoped>, Vec<Uuid>) = references.iter().copied().unzip();
-    with_references(prepared(sql), &scoped).bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+fn referring<'a>(statement: Prepared<()>, references: &[(&'a Scoped, Uuid)]) -> Prepared<impl Values + use<'a>> {
+    let scoped: Vec<&Scoped> = references.iter().map(|(scoped, _)| *scoped).collect();
+    with_references(statement, &scoped).column::<diesel::sql_types::Uuid, _, _>(references, |(_, id)| *id)
 }
 
 /// Takes back the references that this transaction gave to orders which it does not write.
@@ -171,9 +167,9 @@ pub struct Move {
 pub fn move_references(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<()> {
     const MOVE: &str = "UPDATE order_references r SET order_id = new.heir FROM UNNEST($1, $2, $3, $4, $5, $6, $7) AS new (value, kind, account, livemode, source, left_id, heir) \
          WHERE (r.value, r.kind, r.account, r.livemode, r.source) = (new.value, new.kind, new.account, new.livemode, new.source) AND r.order_id = new.left_id";
-    with_references(prepared(MOVE), &moves.iter().map(|m| &m.reference).collect::<Vec<_>>())
-        .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
-        .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.to).collect::<Vec<_>>())
+    with_references(prepared!(MOVE), &moves.iter().map(|m| &m.reference).collect::<Vec<_>>())
+        .column::<diesel::sql_types::Uuid, _, _>(moves, |m| m.from)
+        .column::<diesel::sql_types::Uuid, _, _>(moves, |m| m.to)
         .execute(conn)?;
     // The version, too: whoever has looked at the order without a lock must not write what this reference led to.
     sql_query("UPDATE orders SET moved = true, version = version + 1 WHERE id = ANY($1) AND NOT moved")
@@ -229,7 +225,7 @@ pub struct Locked {
 /// Locks the orders among `ids` that nobody else holds, in the order of their ids. Facts of more than `largest` bytes are
 /// not read: their length is known without that.
 pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> QueryResult<Vec<Locked>> {
-    let rows: Vec<LockedRow> = prepared(
+    let rows: Vec<LockedRow> = prepared!(
         "SELECT id, reference, CASE WHEN octet_length(facts) > given.largest THEN '{}' ELSE facts END AS facts, version, moved, \
                 merged_into IS NOT NULL AS merged, octet_length(facts) > given.largest AS large \
          FROM orders, (SELECT $1 AS largest) given WHERE id = ANY($2) ORDER BY id FOR NO KEY UPDATE OF orders SKIP LOCKED",
@@ -284,7 +280,7 @@ pub fn look<'a>(references: &[&'a Scoped], largest: Option<i32>) -> Part<impl Va
                 ARRAY(SELECT facts FROM found) AS order_facts, ARRAY(SELECT version FROM found) AS order_versions, \
                 ARRAY(SELECT odd FROM found) AS order_is_odd"
     );
-    naming(LOOK, references).bind::<Integer, _>(largest.unwrap_or(i32::MAX)).called("looked")
+    naming(prepared!(LOOK), references).bind::<Integer, _>(largest.unwrap_or(i32::MAX)).called("looked")
 }
 
 impl Looked {
@@ -325,7 +321,7 @@ struct IdRow {
 
 /// Which of `ids` have a row (locked by someone else, where [`lock`] skipped them).
 pub fn existing(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Uuid>> {
-    let rows: Vec<IdRow> = prepared("SELECT id FROM orders WHERE id = ANY($1)")
+    let rows: Vec<IdRow> = prepared!("SELECT id FROM orders WHERE id = ANY($1)")
         .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
         .load(conn)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
@@ -369,10 +365,7 @@ pub fn write_unchanged(orders: &[Written]) -> Option<Part<impl Values + use<'_>>
 
 /// No order's version may be null: so it fails where that is not the one that was read.
 fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
-    fn column<'a, T>(orders: &'a [Written], of: impl Fn(&'a Written) -> T) -> Vec<T> {
-        orders.iter().map(of).collect()
-    }
-    prepared(
+    prepared!(
         "INSERT INTO orders (id, source, account, livemode, reference, status, money_status, review_reasons, currency, amount_expected, \
                              amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, facts, version, subscription, renewal, line_items) \
          SELECT id, source, account, livemode, reference, status, money_status, string_to_array(reasons, ' '), currency, expected, \
@@ -390,27 +383,27 @@ fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
              version = CASE WHEN orders.version = EXCLUDED.version - 1 THEN EXCLUDED.version END \
          RETURNING true",
     )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(column(orders, |o| o.id))
-    .bind::<Array<Text>, _>(column(orders, |o| o.scope.source))
-    .bind::<Array<Text>, _>(column(orders, |o| &o.scope.account))
-    .bind::<Array<Bool>, _>(column(orders, |o| o.scope.livemode))
-    .bind::<Array<Text>, _>(column(orders, |o| &o.order.reference))
-    .bind::<Array<Text>, _>(column(orders, |o| o.order.status.as_str()))
-    .bind::<Array<Text>, _>(column(orders, |o| o.order.money_status.as_str()))
-    .bind::<Array<Text>, _>(column(orders, |o| o.order.review_reasons.join(" ")))
-    .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.currency.as_deref()))
-    .bind::<Array<Nullable<BigInt>>, _>(column(orders, |o| o.order.amount_expected))
-    .bind::<Array<BigInt>, _>(column(orders, |o| o.order.amount_paid))
-    .bind::<Array<BigInt>, _>(column(orders, |o| o.order.amount_refunded))
-    .bind::<Array<BigInt>, _>(column(orders, |o| o.order.amount_lost))
-    .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_email.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.customer_name.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.locale.as_deref()))
-    .bind::<Array<Text>, _>(column(orders, |o| &o.facts[..]))
-    .bind::<Array<BigInt>, _>(column(orders, |o| o.version))
-    .bind::<Array<Nullable<Text>>, _>(column(orders, |o| o.order.subscription.as_deref()))
-    .bind::<Array<Bool>, _>(column(orders, |o| o.order.renewal))
-    .bind::<Array<Nullable<Text>>, _>(column(orders, Written::lines_json))
+    .column::<diesel::sql_types::Uuid, _, _>(orders, |o| o.id)
+    .column::<Text, _, _>(orders, |o| o.scope.source)
+    .column::<Text, _, _>(orders, |o| &o.scope.account)
+    .column::<Bool, _, _>(orders, |o| o.scope.livemode)
+    .column::<Text, _, _>(orders, |o| &o.order.reference)
+    .column::<Text, _, _>(orders, |o| o.order.status.as_str())
+    .column::<Text, _, _>(orders, |o| o.order.money_status.as_str())
+    .column::<Text, _, _>(orders, |o| o.order.review_reasons.join(" "))
+    .column::<Nullable<Text>, _, _>(orders, |o| o.order.currency.as_deref())
+    .column::<Nullable<BigInt>, _, _>(orders, |o| o.order.amount_expected)
+    .column::<BigInt, _, _>(orders, |o| o.order.amount_paid)
+    .column::<BigInt, _, _>(orders, |o| o.order.amount_refunded)
+    .column::<BigInt, _, _>(orders, |o| o.order.amount_lost)
+    .column::<Nullable<Text>, _, _>(orders, |o| o.order.customer_email.as_deref())
+    .column::<Nullable<Text>, _, _>(orders, |o| o.order.customer_name.as_deref())
+    .column::<Nullable<Text>, _, _>(orders, |o| o.order.locale.as_deref())
+    .column::<Text, _, _>(orders, |o| &o.facts[..])
+    .column::<BigInt, _, _>(orders, |o| o.version)
+    .column::<Nullable<Text>, _, _>(orders, |o| o.order.subscription.as_deref())
+    .column::<Bool, _, _>(orders, |o| o.order.renewal)
+    .column::<Nullable<Text>, _, _>(orders, Written::lines_json)
 }
 
 /// Marks orders that others took over, before those are written: the names must be free.

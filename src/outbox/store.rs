@@ -4,7 +4,6 @@
 //! for none. So no two of these statements can block each other in a circle.
 
 use crate::db::prepared;
-use std::borrow::Borrow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -116,7 +115,7 @@ pub(super) fn claim(
     lease: Duration,
 ) -> QueryResult<Vec<Claimed>> {
     let (busy, counts): (Vec<&str>, Vec<i32>) = room.busy.iter().map(|(id, count)| (id.as_str(), *count)).unzip();
-    let due = prepared(
+    let due = prepared!(
         "WITH turn AS MATERIALIZED ( \
              SELECT d.id FROM destinations d WHERE d.kind = 'slack' AND d.state = 'active' AND d.next_at <= now() \
                AND EXISTS (SELECT FROM outbox m WHERE m.destination = d.id AND m.state = 'queued' AND NOT m.held AND m.next_at <= now()) \
@@ -169,7 +168,7 @@ pub(super) fn session_of(conn: &mut PgConnection, message: Uuid) -> QueryResult<
         #[diesel(sql_type = Text)]
         value: String,
     }
-    let mut sessions: Vec<Session> = prepared(
+    let mut sessions: Vec<Session> = prepared!(
         "SELECT r.value FROM outbox o JOIN order_references r ON r.order_id = o.order_id \
          WHERE o.id = $1 AND r.kind = 'object' AND r.value LIKE 'cs\\_%' LIMIT 2",
     )
@@ -254,7 +253,7 @@ pub(super) fn settle(
 
 /// The attempt took place, whoever holds the message now. A claim that was settled twice leaves one row.
 fn record(conn: &mut PgConnection, attempts: &[&Attempt]) -> QueryResult<usize> {
-    prepared(
+    prepared!(
         "INSERT INTO attempts (message_id, number, started_at, duration_ms, outcome, answer) \
          SELECT a.message_id, a.number, a.started_at, a.duration_ms, a.outcome, a.answer \
          FROM unnest($1, $2, $3, $4, $5, $6) AS a (message_id, number, started_at, duration_ms, outcome, answer) \
@@ -262,17 +261,17 @@ fn record(conn: &mut PgConnection, attempts: &[&Attempt]) -> QueryResult<usize> 
          ORDER BY a.message_id \
          ON CONFLICT (message_id, number) DO NOTHING",
     )
-    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.message_id))
-    .bind::<Array<Integer>, _>(column(attempts, |a| a.number))
-    .bind::<Array<Timestamptz>, _>(column(attempts, |a| a.started_at))
-    .bind::<Array<Integer>, _>(column(attempts, |a| a.duration_ms))
-    .bind::<Array<Text>, _>(column(attempts, |a| a.outcome))
-    .bind::<Array<Text>, _>(column(attempts, |a| storable(&a.answer)))
+    .column::<SqlUuid, _, _>(attempts, |a| a.message_id)
+    .column::<Integer, _, _>(attempts, |a| a.number)
+    .column::<Timestamptz, _, _>(attempts, |a| a.started_at)
+    .column::<Integer, _, _>(attempts, |a| a.duration_ms)
+    .column::<Text, _, _>(attempts, |a| a.outcome)
+    .column::<Text, _, _>(attempts, |a| storable(&a.answer))
     .execute(conn)
 }
 
 fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult<usize> {
-    prepared(
+    prepared!(
         "WITH mine AS MATERIALIZED ( \
              SELECT a.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS a (id, token, state, delay, answer, untried, due_at) \
              JOIN outbox o ON o.id = a.id AND o.lease = a.token AND o.state = 'queued' ORDER BY o.id FOR NO KEY UPDATE OF o) \
@@ -283,25 +282,21 @@ fn settle_messages(conn: &mut PgConnection, attempts: &[Attempt]) -> QueryResult
                 settled_at = CASE WHEN mine.state = 'queued' THEN NULL ELSE now() END \
          FROM mine WHERE o.id = mine.id",
     )
-    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.message_id))
-    .bind::<Array<SqlUuid>, _>(column(attempts, |a| a.token))
-    .bind::<Array<Text>, _>(column(attempts, |a| match a.then {
+    .column::<SqlUuid, _, _>(attempts, |a| a.message_id)
+    .column::<SqlUuid, _, _>(attempts, |a| a.token)
+    .column::<Text, _, _>(attempts, |a| match a.then {
         Then::Sent => "sent",
         Then::Dead => "dead",
         Then::Again { .. } | Then::Back => "queued",
-    }))
-    .bind::<Array<Double>, _>(column(attempts, |a| match a.then {
+    })
+    .column::<Double, _, _>(attempts, |a| match a.then {
         Then::Again { after } => after.as_secs_f64(),
         Then::Sent | Then::Dead | Then::Back => 0.0,
-    }))
-    .bind::<Array<Text>, _>(column(attempts, |a| storable(&a.answer)))
-    .bind::<Array<Bool>, _>(column(attempts, |a| a.then == Then::Back))
-    .bind::<Array<Timestamptz>, _>(column(attempts, |a| a.due_at))
+    })
+    .column::<Text, _, _>(attempts, |a| storable(&a.answer))
+    .column::<Bool, _, _>(attempts, |a| a.then == Then::Back)
+    .column::<Timestamptz, _, _>(attempts, |a| a.due_at)
     .execute(conn)
-}
-
-fn column<A: Borrow<Attempt>, T>(attempts: &[A], of: impl Fn(&Attempt) -> T) -> Vec<T> {
-    attempts.iter().map(|attempt| of(attempt.borrow())).collect()
 }
 
 /// What the column takes: at most 2 KiB, cut between characters, and without NULs, which Postgres refuses.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod checkout;
+mod columns;
 mod config;
 mod crowd;
 mod dev;

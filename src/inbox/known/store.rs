@@ -58,17 +58,17 @@ pub fn differing(conn: &mut PgConnection, duplicates: &[&NewEvent]) -> QueryResu
     if duplicates.is_empty() {
         return Ok(Vec::new());
     }
-    prepared(
+    prepared!(
         "SELECT new.n - 1 AS position, p.body \
          FROM UNNEST($1, $2, $3, $4, $5) WITH ORDINALITY AS new (source, account, event_id, api_version, crc, n) \
          JOIN events e ON (e.source, e.account, e.event_id) = (new.source, new.account, new.event_id) \
          JOIN payloads p ON p.event = e.id \
          WHERE e.body_crc32 <> new.crc AND e.api_version IS NOT DISTINCT FROM new.api_version ORDER BY new.n",
     )
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| e.source).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.account).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(duplicates.iter().map(|e| &e.event_id).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(duplicates.iter().map(|e| e.api_version.as_deref()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(duplicates.iter().map(|e| e.crc()).collect::<Vec<_>>())
+    .column::<Text, _, _>(duplicates, |e| e.source)
+    .column::<Text, _, _>(duplicates, |e| &e.account)
+    .column::<Text, _, _>(duplicates, |e| &e.event_id)
+    .column::<Nullable<Text>, _, _>(duplicates, |e| e.api_version.as_deref())
+    .column::<BigInt, _, _>(duplicates, |e| e.crc())
     .load(conn)
 }

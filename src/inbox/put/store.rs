@@ -5,12 +5,9 @@
 
 use super::NewEvent;
 use crate::db::{Part, Parts, Prepared, Values, places, prepared};
-use diesel::pg::{Pg, PgConnection};
-use diesel::serialize::{self, IsNull, Output, ToSql};
-use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Nullable, Text, Timestamptz};
+use diesel::pg::PgConnection;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl};
-use std::cell::Cell;
-use std::io::Write;
 
 #[derive(QueryableByName)]
 pub(super) struct Stored {
@@ -22,10 +19,6 @@ pub(super) struct Stored {
     pub account: String,
     #[diesel(sql_type = Text)]
     pub event_id: String,
-}
-
-fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
-    events.iter().map(|event| of(event)).collect()
 }
 
 /// Which of some events are stored already.
@@ -51,26 +44,26 @@ impl Seen {
 
 /// Asks which of `events` are stored already: [`Seen`].
 pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
-    prepared(
+    prepared!(
         "SELECT ARRAY(SELECT asked.n FROM (SELECT unnest($1) AS n, unnest($2) AS source, unnest($3) AS account, unnest($4) AS event_id) asked, \
                       LATERAL (SELECT FROM events e WHERE (e.source, e.account, e.event_id) = \
                                (asked.source, asked.account, asked.event_id) LIMIT 1) found) AS seen",
     )
     .bind::<Array<BigInt>, _>(places(events.len()))
-    .bind::<Array<Text>, _>(column(events, |e| e.source))
-    .bind::<Array<Text>, _>(column(events, |e| &e.account[..]))
-    .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
+    .column::<Text, _, _>(events, |e| e.source)
+    .column::<Text, _, _>(events, |e| &e.account[..])
+    .column::<Text, _, _>(events, |e| &e.event_id[..])
     .called("seen")
 }
 
 /// The condition that none of `events` is stored already. What the index finds by an id alone is compared whole.
 pub fn unseen<'a>(events: &[&'a NewEvent]) -> Option<Part<impl Values + use<'a>>> {
-    let key = |e: &'a NewEvent| [&e.event_id[..], &e.account, e.source].join("\n");
-    let unseen = prepared(
+    let key = |e: &&NewEvent| [&e.event_id[..], &e.account, e.source].join("\n");
+    let unseen = prepared!(
         "NOT EXISTS (SELECT FROM events WHERE event_id = ANY ($1) AND concat_ws(E'\\n', event_id, account, source) = ANY ($2))",
     )
-    .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
-    .bind::<Array<Text>, _>(column(events, key));
+    .column::<Text, _, _>(events, |e| &e.event_id[..])
+    .column::<Text, _, _>(events, key);
     (!events.is_empty()).then(|| unseen.called("unseen"))
 }
 
@@ -82,30 +75,33 @@ pub fn insert<'a>(events: &[&'a NewEvent]) -> impl Parts + use<'a> {
          SELECT unnest((SELECT given.ids FROM given)), unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), \
                 unnest($8), unnest($9), unnest($10), unnest($11), unnest($12) WHERE (SELECT holds FROM guard) \
          RETURNING true";
-    let given = prepared("SELECT ARRAY(SELECT nextval('events_id_seq') FROM generate_series(1, $1)) AS ids WHERE (SELECT holds FROM guard)")
+    let given = prepared!("SELECT ARRAY(SELECT nextval('events_id_seq') FROM generate_series(1, $1)) AS ids WHERE (SELECT holds FROM guard)")
         .bind::<BigInt, _>(i64::try_from(events.len()).unwrap_or(i64::MAX));
-    let bodies = prepared(
+    let bodies = prepared!(
         "INSERT INTO payloads (event, body) SELECT unnest((SELECT given.ids FROM given)), unnest($1) WHERE (SELECT holds FROM guard) RETURNING true",
     )
-    .bind::<Array<Binary>, _>(Bodies(column(events, |e| &e.body[..])));
-    (Some(given.called("given")), (Some(described(STORE, events).called("stored")), Some(bodies.called("bodies"))))
+    .column::<Binary, _, _>(events, |e| &e.body[..]);
+    (
+        Some(given.called("given")),
+        (Some(described(prepared!(STORE), events).called("stored")), Some(bodies.called("bodies"))),
+    )
 }
 
-/// What tells events apart and says what they are: the twelve values of `sql`.
-fn described<'a>(sql: &'static str, events: &[&'a NewEvent]) -> Prepared<impl Values + use<'a>> {
-    prepared(sql)
-        .bind::<Array<Text>, _>(column(events, |e| e.source))
-        .bind::<Array<Text>, _>(column(events, |e| &e.account[..]))
-        .bind::<Array<Text>, _>(column(events, |e| &e.event_id[..]))
-        .bind::<Array<Bool>, _>(column(events, |e| e.livemode))
-        .bind::<Array<Text>, _>(column(events, |e| &e.event_type[..]))
-        .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.api_version.as_deref()))
-        .bind::<Array<Nullable<BigInt>>, _>(column(events, |e| e.created))
-        .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.object_id.as_deref()))
-        .bind::<Array<BigInt>, _>(column(events, NewEvent::crc))
-        .bind::<Array<Text>, _>(column(events, |e| e.state.as_str()))
-        .bind::<Array<Nullable<Text>>, _>(column(events, |e| e.reason.as_deref()))
-        .bind::<Array<Timestamptz>, _>(column(events, |e| e.received_at))
+/// What tells events apart and says what they are: the twelve values of `statement`.
+fn described<'a>(statement: Prepared<()>, events: &[&'a NewEvent]) -> Prepared<impl Values + use<'a>> {
+    statement
+        .column::<Text, _, _>(events, |e| e.source)
+        .column::<Text, _, _>(events, |e| &e.account[..])
+        .column::<Text, _, _>(events, |e| &e.event_id[..])
+        .column::<Bool, _, _>(events, |e| e.livemode)
+        .column::<Text, _, _>(events, |e| &e.event_type[..])
+        .column::<Nullable<Text>, _, _>(events, |e| e.api_version.as_deref())
+        .column::<Nullable<BigInt>, _, _>(events, |e| e.created)
+        .column::<Nullable<Text>, _, _>(events, |e| e.object_id.as_deref())
+        .column::<BigInt, _, _>(events, |e| e.crc())
+        .column::<Text, _, _>(events, |e| e.state.as_str())
+        .column::<Nullable<Text>, _, _>(events, |e| e.reason.as_deref())
+        .column::<Timestamptz, _, _>(events, |e| e.received_at)
 }
 
 /// Stores the events that are new, without their bytes.
@@ -113,7 +109,7 @@ pub(super) fn insert_events(conn: &mut PgConnection, events: &[&NewEvent]) -> Qu
     const INSERT: &str = "INSERT INTO events (source, account, event_id, livemode, type, api_version, created, object_id, body_crc32, state, reason, received_at) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), unnest($9), unnest($10), unnest($11), unnest($12) \
          ON CONFLICT (source, account, event_id) DO NOTHING RETURNING id, source, account, event_id";
-    described(INSERT, events).load(conn)
+    described(prepared!(INSERT), events).load(conn)
 }
 
 /// A statement of its own: the others, which are most, don't carry the column.
@@ -125,54 +121,11 @@ pub(super) fn name_snapshots<'a>(
     if ids.is_empty() {
         return Ok(());
     }
-    prepared("UPDATE events SET snapshot_event = thin.snapshot FROM UNNEST($1, $2) AS thin (id, snapshot) WHERE events.id = thin.id")
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<Text>, _>(snapshots)
+    prepared!("UPDATE events SET snapshot_event = thin.snapshot FROM UNNEST($1, $2) AS thin (id, snapshot) WHERE events.id = thin.id")
+        .column::<BigInt, _, _>(ids, |id| id)
+        .column::<Text, _, _>(snapshots, |id| id)
         .execute(conn)
         .map(drop)
-}
-
-/// Bodies as an array. They are put together in a buffer of their size: diesel's own arrays copy each value twice, into
-/// buffers that grow by copying.
-#[derive(Debug)]
-struct Bodies<'a>(Vec<&'a [u8]>);
-
-/// A larger buffer is not kept, in bytes: a full batch of the writer's takes half of it.
-const LARGEST_KEPT: usize = 1 << 20;
-
-thread_local! {
-    /// That buffer, kept by each thread that writes: one that is asked of the system for each batch costs a page fault for every
-    /// four kilobytes.
-    static ARRAY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl ToSql<Array<Binary>, Pg> for Bodies<'_> {
-    /// As Postgres' `array_send` writes it: dimensions, whether there are nulls, the type; then the length and the first
-    /// index; then each value after its length.
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        let bytea = <Pg as HasSqlType<Binary>>::metadata(out.metadata_lookup()).oid()?;
-        let dimensions = i32::from(!self.0.is_empty());
-        let mut array = ARRAY.take();
-        array.clear();
-        array.reserve_exact(20 + self.0.iter().map(|body| 4 + body.len()).sum::<usize>());
-        for number in [dimensions, 0] {
-            array.extend(number.to_be_bytes());
-        }
-        array.extend(bytea.to_be_bytes());
-        if dimensions > 0 {
-            array.extend(i32::try_from(self.0.len())?.to_be_bytes());
-            array.extend(1_i32.to_be_bytes());
-        }
-        for body in &self.0 {
-            array.extend(i32::try_from(body.len())?.to_be_bytes());
-            array.extend_from_slice(body);
-        }
-        out.write_all(&array)?;
-        if array.capacity() <= LARGEST_KEPT {
-            ARRAY.set(array);
-        }
-        Ok(IsNull::No)
-    }
 }
 
 pub(super) fn insert_payloads<'a>(
@@ -183,9 +136,9 @@ pub(super) fn insert_payloads<'a>(
     if ids.is_empty() {
         return Ok(());
     }
-    prepared("INSERT INTO payloads (event, body) SELECT unnest($1), unnest($2)")
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<Binary>, _>(Bodies(bodies))
+    prepared!("INSERT INTO payloads (event, body) SELECT unnest($1), unnest($2)")
+        .column::<BigInt, _, _>(ids, |id| id)
+        .column::<Binary, _, _>(bodies, |body| body)
         .execute(conn)
         .map(drop)
 }

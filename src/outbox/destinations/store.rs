@@ -110,17 +110,17 @@ macro_rules! listening {
 
 /// Asks for [`Listening`].
 pub fn listening() -> Part<()> {
-    prepared(listening!("", "")).called("listening")
+    prepared!(listening!("", "")).called("listening")
 }
 
 /// The condition that those hear of notices who were read.
 pub(in crate::outbox) fn same(listeners: &str) -> Part<impl Values + use<'_>> {
-    prepared(listening!("(", ") = $1")).bind::<Text, _>(listeners).called("same")
+    prepared!(listening!("(", ") = $1")).bind::<Text, _>(listeners).called("same")
 }
 
 /// Whoever hears of notices right now.
 pub(in crate::outbox) fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
-    prepared(listening!("", "")).get_result::<Listening>(conn)?.read()
+    prepared!(listening!("", "")).get_result::<Listening>(conn)?.read()
 }
 
 impl Listening {
@@ -302,7 +302,7 @@ pub fn settle(conn: &mut PgConnection, mut troubles: Troubles) -> QueryResult<Ve
 /// needs no change.
 fn lock(conn: &mut PgConnection, troubles: &Troubles) -> QueryResult<usize> {
     let failing: Vec<&String> = troubles.failing.keys().chain(troubles.stopped.keys()).collect();
-    prepared(
+    prepared!(
         "SELECT id FROM destinations WHERE id = ANY($1) OR (id = ANY($2) AND failing_since IS NOT NULL) \
          ORDER BY id FOR NO KEY UPDATE",
     )

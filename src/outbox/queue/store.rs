@@ -20,7 +20,7 @@ use crate::outbox::templates::told_to_the_shop;
 pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prepared<impl Values + use<'a>> {
     let columns = Columns::of(messages);
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
-    prepared(
+    prepared!(
         "INSERT INTO outbox (id, kind, destination, notice, notice_key, dedupe_key, order_id, event, about, next_at, waiting, held) \
          SELECT m.id, m.kind, m.destination, m.notice, m.notice_key, m.dedupe_key, m.order_id, m.event, m.about, \
                 now() + make_interval(secs => m.delay), m.waiting, m.held \
@@ -36,20 +36,20 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
          ORDER BY m.notice_key COLLATE \"C\", m.destination COLLATE \"C\" \
          ON CONFLICT (notice_key, destination) DO NOTHING RETURNING true",
     )
-    .bind::<Array<SqlUuid>, _>(columns.ids)
-    .bind::<Array<Text>, _>(columns.kinds)
-    .bind::<Array<Text>, _>(columns.destinations)
-    .bind::<Array<Text>, _>(columns.notices)
-    .bind::<Array<Text>, _>(columns.notice_keys)
-    .bind::<Array<Text>, _>(columns.dedupe_keys)
-    .bind::<Array<Nullable<SqlUuid>>, _>(columns.orders)
-    .bind::<Array<Nullable<BigInt>>, _>(columns.events)
-    .bind::<Array<Text>, _>(columns.abouts)
-    .bind::<Array<Integer>, _>(columns.delays)
-    .bind::<Array<Bool>, _>(columns.waiting)
-    .bind::<Array<Bool>, _>(columns.held)
-    .bind::<Array<Nullable<Text>>, _>(columns.also)
-    .bind::<Array<Nullable<Text>>, _>(columns.told)
+    .column::<SqlUuid, _, _>(columns.ids, |it| it)
+    .column::<Text, _, _>(columns.kinds, |it| it)
+    .column::<Text, _, _>(columns.destinations, |it| it)
+    .column::<Text, _, _>(columns.notices, |it| it)
+    .column::<Text, _, _>(columns.notice_keys, |it| it)
+    .column::<Text, _, _>(columns.dedupe_keys, |it| it)
+    .column::<Nullable<SqlUuid>, _, _>(columns.orders, |it| it)
+    .column::<Nullable<BigInt>, _, _>(columns.events, |it| it)
+    .column::<Text, _, _>(columns.abouts, |it| it)
+    .column::<Integer, _, _>(columns.delays, |it| it)
+    .column::<Bool, _, _>(columns.waiting, |it| it)
+    .column::<Bool, _, _>(columns.held, |it| it)
+    .column::<Nullable<Text>, _, _>(columns.also, |it| it)
+    .column::<Nullable<Text>, _, _>(columns.told, |it| it)
 }
 
 /// New messages, a vector a column.
@@ -139,9 +139,8 @@ pub fn ended(notices: &[(String, String)]) -> Option<Part<impl Values + use<'_>>
 }
 
 fn ending_wait(notices: &[(String, String)]) -> Prepared<impl Values + use<'_>> {
-    let (keys, abouts): (Vec<&str>, Vec<&str>) = notices.iter().map(|(key, about)| (&key[..], &about[..])).unzip();
     // Sorted as text, lest the whole index of ids be read for its order.
-    prepared(
+    prepared!(
         "UPDATE outbox o SET waiting = false, next_at = now(), about = told.abouts[array_position(told.keys, o.notice_key)] \
          FROM (SELECT $1 AS keys, $2 AS abouts) told \
          WHERE o.id = ANY (ARRAY(SELECT theirs.id FROM outbox theirs \
@@ -150,8 +149,8 @@ fn ending_wait(notices: &[(String, String)]) -> Prepared<impl Values + use<'_>> 
                                  ORDER BY theirs.id::text COLLATE \"C\" FOR NO KEY UPDATE)) \
          RETURNING true",
     )
-    .bind::<Array<Text>, _>(keys)
-    .bind::<Array<Text>, _>(abouts)
+    .column::<Text, _, _>(notices, |(key, _)| &key[..])
+    .column::<Text, _, _>(notices, |(_, about)| &about[..])
 }
 
 /// Of the messages queued for one destination under several names of one payment, only one goes out: the one that was
