@@ -18,6 +18,7 @@ use actix_web::dev::AppConfig;
 use anyhow::Context;
 use futures_util::future::OptionFuture;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -151,6 +152,12 @@ async fn stop_on_signal(running: Running) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Threads that serve HTTP: half of the cores. One thread takes in more than the writer can write; more of them would only
+/// take cores from the writer, and from the Postgres and the shop that run beside.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2)
+}
+
 fn listen(listener: TcpListener, state: State, stopping: CancellationToken) -> anyhow::Result<actix_server::Server> {
     let deadline = state.config.read_deadline;
     let service = move || {
@@ -172,6 +179,6 @@ fn listen(listener: TcpListener, state: State, stopping: CancellationToken) -> a
         })
         .and_then(http)
     };
-    let server = actix_server::Server::build().disable_signals().shutdown_timeout(DRAIN_SECONDS);
+    let server = actix_server::Server::build().workers(threads()).disable_signals().shutdown_timeout(DRAIN_SECONDS);
     Ok(server.listen("ringup", listener, service)?.run())
 }
