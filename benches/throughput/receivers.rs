@@ -71,7 +71,7 @@ fn accepted() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "accepted" }))
 }
 
-/// This server with the database left out.
+/// This server with the database left out, and with all cores for HTTP alone.
 async fn verify_and_answer(request: HttpRequest, body: web::Bytes) -> HttpResponse {
     if is_signed(&request, &body) { accepted() } else { HttpResponse::BadRequest().finish() }
 }

@@ -225,11 +225,12 @@ fn submit(config: &Config, event: NewEvent) -> anyhow::Result<()> {
     let rules = Rules::new(config);
     let facts = rules.judge_stored(event.source, &event.body).facts;
     let permit = Budget::new(event.body.len()).reserve(event.body.len()).context("no room for one event")?;
-    let (intake, writer) = Intake::new(config.database_url.expose(), rules.settings, || ());
-    let answer = intake.submit(Submission::new(event, facts, permit))?.blocking_recv();
+    let (intake, writer) = Intake::new(config.database_url.expose(), rules.settings, || ())?;
+    let answer = intake.submit(Submission::new(event, facts, permit))?;
     drop(intake);
+    // It ends even where the database never answers; then there is no answer here either.
     writer.stop();
-    match answer {
+    match answer.now() {
         Ok(Answer::Accepted) => Ok(()),
         Ok(Answer::Duplicate) => bail!("someone else released it at the same moment"),
         Ok(Answer::Unavailable) | Err(_) => bail!("the release could not be stored; the log says why"),

@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let range = range(args, Utc::now())?;
     super::block_on(async {
         let rules = Arc::new(Rules::new(&config));
-        let (intake, writer) = Intake::new(config.database_url.expose(), rules.settings.clone(), || ());
+        let (intake, writer) = Intake::new(config.database_url.expose(), rules.settings.clone(), || ())?;
         let done = all(&config, rules, intake, range).await;
         tokio::task::spawn_blocking(move || writer.stop()).await.context("the writer could not be stopped")?;
         done

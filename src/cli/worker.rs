@@ -25,7 +25,7 @@ pub fn run() -> anyhow::Result<()> {
     let rules = Arc::new(Rules::new(&config));
     tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(async {
         let (stop, stopped) = watch::channel(false);
-        let (intake, writer) = Intake::new(url, rules.settings.clone(), || ());
+        let (intake, writer) = Intake::new(url, rules.settings.clone(), || ())?;
         let way_in = (intake, Budget::new(IN_FLIGHT));
         let sync = Fetcher::new(&config, pool.clone(), Arc::clone(&rules), way_in)?;
         if let Some(sync) = &sync {

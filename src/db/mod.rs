@@ -6,14 +6,14 @@
 
 mod column;
 pub mod schema;
+mod sql;
 mod statement;
-mod text;
 mod together;
 
 pub use column::{Column, Field};
+pub use sql::Sql;
 pub(crate) use statement::prepared;
-pub use statement::{Bound, Prepared, Values, places};
-pub use text::Text;
+pub use statement::{Bound, Prepared, Values};
 pub use together::{Ask, Change, Part, Parts, ask, change};
 
 use anyhow::{Context, bail};

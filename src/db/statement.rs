@@ -4,7 +4,7 @@
 //! on the path of every event that costs more than the work itself.
 
 use super::column::Column;
-use super::text::Text;
+use super::sql::Sql;
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment};
@@ -13,16 +13,11 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{Array, HasSqlType};
 use std::marker::PhantomData;
 
-/// The places of `count` things, from 1: what tells the rows of an array apart.
-pub fn places(count: usize) -> Vec<i64> {
-    (1..).take(count).collect()
-}
-
 /// A statement in the making: [`Prepared::bind`] gives each of `$1`, `$2`, … its value. They stand in this sequence, and
 /// each stands once, or it does not compile.
 macro_rules! prepared {
     ($sql:expr $(,)?) => {
-        $crate::db::Prepared::of(const { &$crate::db::Text::of($sql) })
+        $crate::db::Prepared::of(const { &$crate::db::Sql::of($sql) })
     };
 }
 pub(crate) use prepared;
@@ -32,7 +27,7 @@ pub(crate) use prepared;
 pub struct Prepared<V> {
     /// Stands before it where it is no part of others.
     pub(super) before: &'static str,
-    pub(super) text: &'static Text,
+    pub(super) sql: &'static Sql,
     pub(super) values: V,
 }
 
@@ -46,8 +41,8 @@ pub struct Bound<V, T, U> {
 
 impl Prepared<()> {
     /// A statement of this text.
-    pub fn of(text: &'static Text) -> Self {
-        Self { before: "", text, values: () }
+    pub fn of(sql: &'static Sql) -> Self {
+        Self { before: "", sql, values: () }
     }
 }
 
@@ -55,7 +50,7 @@ impl<V> Prepared<V> {
     /// The next placeholder's value, of the SQL type `T`.
     pub fn bind<T, U>(self, value: U) -> Prepared<Bound<V, T, U>> {
         let values = Bound { before: self.values, value, kind: PhantomData };
-        Prepared { before: self.before, text: self.text, values }
+        Prepared { before: self.before, sql: self.sql, values }
     }
 
     /// The same, for an array: what `of` says of each of `rows`, of the SQL type `T`.
@@ -71,11 +66,11 @@ impl<V> Prepared<V> {
 /// Values that stand between the pieces of a statement's text.
 pub trait Values {
     /// Writes each value, the piece before it first; returns their number.
-    fn write<'a, 'b: 'a>(&'b self, text: &'static Text, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize>;
+    fn write<'a, 'b: 'a>(&'b self, sql: &'static Sql, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize>;
 }
 
 impl Values for () {
-    fn write<'a, 'b: 'a>(&'b self, _: &'static Text, _: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize> {
+    fn write<'a, 'b: 'a>(&'b self, _: &'static Sql, _: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize> {
         Ok(0)
     }
 }
@@ -86,25 +81,25 @@ where
     Pg: HasSqlType<T>,
     U: ToSql<T, Pg>,
 {
-    fn write<'a, 'b: 'a>(&'b self, text: &'static Text, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize> {
-        let before = self.before.write(text, out)?;
-        let piece = text.piece(before).filter(|_| before < text.count()).ok_or_else(|| miscounted(text))?;
-        out.push_sql(piece);
+    fn write<'a, 'b: 'a>(&'b self, sql: &'static Sql, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<usize> {
+        let number = self.before.write(sql, out)?;
+        out.push_sql(sql.before(number).ok_or_else(|| miscounted(sql))?);
         out.push_bind_param::<T, U>(&self.value)?;
-        Ok(before + 1)
+        Ok(number + 1)
     }
 }
 
-fn miscounted(text: &Text) -> Error {
-    Error::QueryBuilderError(format!("more or fewer than {} values for: {}", text.count(), text.sql()).into())
+fn miscounted(sql: &Sql) -> Error {
+    Error::QueryBuilderError(format!("more or fewer than {} values for: {}", sql.count(), sql.text()).into())
 }
 
 impl<V: Values> Prepared<V> {
     /// Writes the statement with its values. Its placeholders are numbered anew, after those that stand before it.
     pub(super) fn write<'a, 'b: 'a>(&'b self, out: &mut AstPass<'a, 'b, Pg>) -> QueryResult<()> {
-        let number = self.values.write(self.text, out)?;
-        let rest = self.text.piece(number).filter(|_| number == self.text.count());
-        out.push_sql(rest.ok_or_else(|| miscounted(self.text))?);
+        if self.values.write(self.sql, out)? != self.sql.count() {
+            return Err(miscounted(self.sql));
+        }
+        out.push_sql(self.sql.rest());
         Ok(())
     }
 }

@@ -21,6 +21,9 @@ pub fn change<C: Parts, A: Parts>(conditions: C, parts: A) -> Change<C, A> {
     Change { conditions, parts }
 }
 
+/// So long a change waits for what another transaction holds.
+const PATIENCE: &str = "100ms";
+
 /// See [`ask`].
 #[derive(Debug)]
 pub struct Ask<A> {
@@ -92,7 +95,9 @@ pub enum Frame {
     Condition,
 }
 
-/// What a part of a change needs where there are no conditions.
+/// How a part of a change says that it depends on the conditions.
+pub(super) const GUARDED: &str = "(SELECT holds FROM guard)";
+/// What it needs where there are none.
 const UNGUARDED: &str = "WITH guard AS (SELECT true AS holds) ";
 
 impl Parts for () {
@@ -109,7 +114,7 @@ impl<V: Values> Parts for Option<Part<V>> {
         names: &mut Vec<&'static str>,
     ) -> QueryResult<()> {
         let Some(Part { name, statement }) = self else { return Ok(()) };
-        if matches!(frame, Frame::With) && !statement.text.is_guarded() {
+        if matches!(frame, Frame::With) && !statement.sql.is_guarded() {
             return Err(diesel::result::Error::QueryBuilderError(format!("{name} would be made in any case").into()));
         }
         match frame {
@@ -160,7 +165,9 @@ impl<C: Parts, A: Parts> QueryFragment<Pg> for Change<C, A> {
         let mut names = Vec::new();
         self.parts.each(&mut out, Frame::With, &mut names)?;
         // Left to right: first the patience, then each part to its end.
-        out.push_sql(" SELECT length(set_config('lock_timeout', '100ms', true))");
+        out.push_sql(" SELECT length(set_config('lock_timeout', '");
+        out.push_sql(PATIENCE);
+        out.push_sql("', true))");
         for name in names {
             out.push_sql(" + (SELECT count(*) FROM ");
             out.push_sql(name);

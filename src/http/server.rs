@@ -73,7 +73,7 @@ impl Server {
             TcpListener::bind(address).with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
         let (rules, wake) = (Arc::new(Rules::new(&config)), Arc::new(Notify::new()));
         let waker = Arc::clone(&wake);
-        let (intake, writer) = Intake::new(url, rules.settings.clone(), move || waker.notify_waiters());
+        let (intake, writer) = Intake::new(url, rules.settings.clone(), move || waker.notify_waiters())?;
         let state = State {
             config: Arc::new(config),
             rules,
@@ -152,7 +152,7 @@ async fn stop_on_signal(running: Running) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Threads that serve HTTP: half of the cores. One thread takes in more than the writer can write; more of them would only
+/// Threads that serve HTTP: half of the cores, rounded up. One thread takes in more than the writer can write; more of them would only
 /// take cores from the writer, and from the Postgres and the shop that run beside.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2)

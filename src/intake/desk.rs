@@ -4,7 +4,8 @@
 //! (`heart.rs`); when the connection is free, it takes it together with all that has come, and the first collects. A
 //! writer is woken only where it has something to do: for each event alone that would cost more than the work.
 //!
-//! While one has the connection, at most one other sleeps: so a call reaches whom it is meant for.
+//! While one has the connection, at most one other sleeps: so a call reaches whom it is meant for. The watchdog looks after
+//! whoever has the connection alone: what is worked out waits for nobody, and comes to an end by itself.
 
 use super::heart::{Heart, Worked};
 use super::{Answer, Job};

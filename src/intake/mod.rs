@@ -22,6 +22,7 @@ use crate::inbox::{NewEvent, State};
 use crate::orders::{Facts, Incoming, Scope, Settings};
 use crate::outbox::NewNotice;
 use diesel::pg::PgConnection;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -57,8 +58,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// An event with what it says of an order, if anything. What the writer needs of it is worked out here, where many
-    /// do it side by side.
+    /// An event with what it says of an order, if anything. What the writer needs of it is worked out here, by whoever has it:
+    /// all wait for the writer.
     pub fn new(event: NewEvent, facts: Option<Facts>, permit: Permit) -> Self {
         let scope = || Scope::new(&event.account, event.livemode);
         let incoming = facts.map(|facts| Incoming::new(scope(), facts));
@@ -118,6 +119,14 @@ impl Awaited {
     pub fn blocking_recv(self) -> Result<Answer, Gone> {
         self.0.blocking_recv().map(|(answer, _)| answer).map_err(|_| Gone)
     }
+
+    /// The answer, if it has come: once the writer was stopped, none comes any more.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn now(mut self) -> Result<Answer, Gone> {
+        self.0.try_recv().map(|(answer, _)| answer).map_err(|_| Gone)
+    }
 }
 
 impl Future for Awaited {
@@ -149,11 +158,18 @@ pub struct Intake {
 
 impl Intake {
     /// A way in, and the writer that empties it. `wake` is called after a commit that left work to the workers.
-    pub fn new(database_url: &str, settings: Settings, wake: impl Fn() + Send + Sync + 'static) -> (Self, Writer) {
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn new(
+        database_url: &str,
+        settings: Settings,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<(Self, Writer)> {
         let settings = Settings { largest: Some(LARGEST), ..settings };
         let desk = Arc::new(Desk::new(QUEUE));
         let intake = Self { desk: Arc::clone(&desk) };
-        (intake, Writer::start(database_url, settings, desk, Arc::new(wake)))
+        Ok((intake, Writer::start(database_url, settings, desk, Arc::new(wake))?))
     }
 
     /// Hands `submission` to the writer. The answer comes when its batch is committed; a caller that stops waiting
@@ -181,9 +197,9 @@ impl Intake {
         self.desk.abandoned()
     }
 
-    /// No writer gets on: as many as there may be are left behind.
+    /// No writer gets on: as many as there may be are left behind, or none is there any more.
     pub fn is_stuck(&self) -> bool {
-        self.abandoned() >= writer::MAX_ABANDONED
+        self.abandoned() >= writer::MAX_ABANDONED || self.desk.is_closed()
     }
 
     /// How many submissions wait.

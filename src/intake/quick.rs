@@ -67,7 +67,7 @@ pub(super) fn commit(
 /// Whether it was done; if not, something is other than it was known.
 fn by_heart(conn: &mut PgConnection, sorted: &Sorted<'_>, ByHeart { ready, listeners }: &ByHeart) -> QueryResult<bool> {
     let events = sorted.events();
-    // Whoever bears a new name was not stored before. One that was, and waits for a worker, is refused by its key.
+    // Whoever bears a new name was not applied before. One that was stored all the same is refused by its key.
     let may_be_known = sorted.each().filter(|each| !each.incoming.as_ref().is_some_and(|it| ready.introduces(it)));
     let may_be_known: Vec<&NewEvent> = may_be_known.map(|each| &each.event).collect();
     let conditions = (inbox::unseen(&may_be_known), (ready.conditions(), listeners.same(ready.notices())));

@@ -6,6 +6,7 @@ use super::{Answer, Pen, Submission, batch};
 use crate::db;
 use crate::orders::Settings;
 use diesel::pg::PgConnection;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,7 @@ const WATCH: Duration = Duration::from_millis(200);
 /// The running writers; [`Writer::stop`] drains them.
 pub struct Writer {
     shared: Arc<Shared>,
-    watchdog: Option<thread::JoinHandle<()>>,
+    watchdog: thread::JoinHandle<()>,
 }
 
 struct Shared {
@@ -44,7 +45,7 @@ impl Writer {
         settings: Settings,
         desk: Arc<Desk>,
         wake: Arc<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             database_url: database_url.to_owned(),
             settings,
@@ -52,30 +53,30 @@ impl Writer {
             started: AtomicU64::new(0),
             wake,
         });
-        (0..WRITERS).for_each(|_| spawn_writer(&shared));
-        let watched = Arc::clone(&shared);
-        let watchdog = thread::Builder::new().name("intake-watchdog".into()).spawn(move || watch(&watched));
-        Self { shared, watchdog: watchdog.inspect_err(|error| log::error!(error:% = error; "no watchdog")).ok() }
+        let started = (0..WRITERS).try_for_each(|_| spawn_writer(&shared)).and_then(|()| spawn_watchdog(&shared));
+        // Whichever has started ends then.
+        let watchdog = started.inspect_err(|_| shared.desk.close())?;
+        Ok(Self { shared, watchdog })
     }
 
     /// Waits until all that was submitted is answered. Nothing more is taken from now on.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.shared.desk.close();
-        if let Some(watchdog) = self.watchdog.take() {
-            drop(watchdog.join());
-        }
+        drop(self.watchdog.join());
     }
 }
 
-fn spawn_writer(shared: &Arc<Shared>) {
+fn spawn_writer(shared: &Arc<Shared>) -> io::Result<()> {
     let own = Arc::clone(shared);
     let number = shared.started.fetch_add(1, Ordering::SeqCst);
     shared.desk.enter();
     let spawned = thread::Builder::new().name(format!("intake-writer-{number}")).spawn(move || write_on(&own, number));
-    if let Err(error) = spawned {
-        shared.desk.leave();
-        log::error!(error:% = error; "cannot start a writer thread");
-    }
+    spawned.map(drop).inspect_err(|_| shared.desk.leave())
+}
+
+fn spawn_watchdog(shared: &Arc<Shared>) -> io::Result<thread::JoinHandle<()>> {
+    let own = Arc::clone(shared);
+    thread::Builder::new().name("intake-watchdog".into()).spawn(move || watch(&own))
 }
 
 /// Replaces stuck writers; ends with the last one.
@@ -88,7 +89,9 @@ fn watch(shared: &Arc<Shared>) {
         }
         if shared.desk.give_up(STUCK, MAX_ABANDONED) {
             log::error!("the writer is stuck in the database; starting another");
-            spawn_writer(shared);
+            if let Err(error) = spawn_writer(shared) {
+                log::error!(error:% = error; "cannot start a thread that writes");
+            }
             shared.desk.leave();
         }
     }

@@ -3,8 +3,8 @@
 use super::attempt::Attempt;
 use super::facts::Facts;
 use super::facts::join::Join;
-use super::facts::shop::{Expectation, Payments, Release};
-use super::reviews::Review;
+use super::facts::shop::{Expectation, Release};
+use super::reviews::{Review, reviews};
 
 /// Everything that an order's facts come to, before it is put into words: the ground of its status and its notices.
 #[derive(Debug)]
@@ -32,13 +32,7 @@ impl<'a> Reading<'a> {
             expectation.join(&shop.expectation);
             release.join(&shop.release);
         }
-        let mut reading = Self { attempts, expectation, release, reviews: Vec::new() };
-        reading.reviews = reading.review();
-        reading
-    }
-
-    /// Several payments are as they should be.
-    pub fn many(&self) -> bool {
-        self.expectation.as_ref().is_some_and(|expectation| expectation.payments == Payments::Many)
+        let reviews = reviews(&attempts, expectation.as_ref());
+        Self { attempts, expectation, release, reviews }
     }
 }

@@ -92,64 +92,63 @@ impl Reading<'_> {
         let is_open = |review: &&Review| self.release.as_ref().is_none_or(|release| !review.is_released(release));
         self.reviews.iter().filter(is_open)
     }
+}
 
-    /// What a person must look at, released or not, sorted.
-    pub(super) fn review(&self) -> Vec<Review> {
-        let mut reviews = Vec::new();
-        for attempt in &self.attempts {
-            suspicions(attempt, &mut reviews);
-            contradictions(attempt, &mut reviews);
-        }
-        self.second_payments(&mut reviews);
-        self.mismatches(&mut reviews);
-        reviews.sort();
-        reviews
+/// What a person must look at, released or not, sorted.
+pub(super) fn reviews(attempts: &[Attempt<'_>], expectation: Option<&Expectation>) -> Vec<Review> {
+    let mut reviews = Vec::new();
+    for attempt in attempts {
+        suspicions(attempt, &mut reviews);
+        contradictions(attempt, &mut reviews);
     }
+    second_payments(attempts, expectation, &mut reviews);
+    mismatches(attempts, expectation, &mut reviews);
+    reviews.sort();
+    reviews
+}
 
-    fn second_payments(&self, reviews: &mut Vec<Review>) {
-        let holding = || self.attempts.iter().filter(|attempt| attempt.holds_money());
-        // Mostly there is one; there can't be more of them than this.
-        if holding().map(|attempt| attempt.component.payment_intents.len().max(1)).sum::<usize>() < 2 {
-            return;
-        }
-        let mut objects: Vec<Vec<String>> = holding().flat_map(payments_of).collect();
-        if objects.len() < 2 || self.many() {
-            return;
-        }
+fn second_payments(attempts: &[Attempt<'_>], expectation: Option<&Expectation>, reviews: &mut Vec<Review>) {
+    let holding = || attempts.iter().filter(|attempt| attempt.holds_money());
+    // An attempt has at most one payment for each payment intent, and one where it has none: mostly one in all.
+    if holding().map(|attempt| attempt.component.payment_intents.len().max(1)).sum::<usize>() < 2 {
+        return;
+    }
+    let are_expected = expectation.is_some_and(|expectation| expectation.payments == Payments::Many);
+    let mut objects: Vec<Vec<String>> = holding().flat_map(payments_of).collect();
+    if objects.len() < 2 || are_expected {
+        return;
+    }
+    objects.sort();
+    let shared =
+        |attempt: &Attempt<'_>| matches!(attempt.component.label(), Some(Label(LabelSource::ClientReferenceId, _)));
+    let reason = if holding().any(shared) { Reason::SharedReference } else { Reason::DoublePayment };
+    reviews.push(Review::new(reason, objects, String::new()));
+}
+
+fn mismatches(attempts: &[Attempt<'_>], expectation: Option<&Expectation>, reviews: &mut Vec<Review>) {
+    let secured = |attempt: &&Attempt<'_>| attempt.settled() || attempt.state == Status::Authorized;
+    let priced = attempts.iter().filter(secured).filter_map(|attempt| Some((attempt, attempt.price?)));
+    let priced: Vec<(&Attempt<'_>, Price<'_>)> = priced.collect();
+    let currencies: BTreeSet<&str> = priced.iter().map(|(_, price)| price.currency).collect();
+    if currencies.len() > 1 {
+        let mut objects: Vec<_> = priced.iter().map(|(attempt, _)| names(attempt)).collect();
         objects.sort();
-        let shared =
-            |attempt: &Attempt<'_>| matches!(attempt.component.label(), Some(Label(LabelSource::ClientReferenceId, _)));
-        let reason = if holding().any(shared) { Reason::SharedReference } else { Reason::DoublePayment };
-        reviews.push(Review::new(reason, objects, String::new()));
+        let detail = currencies.iter().copied().collect::<Vec<_>>().join("/");
+        reviews.push(Review::new(Reason::CurrencyMismatch, objects, detail));
     }
-
-    fn mismatches(&self, reviews: &mut Vec<Review>) {
-        let secured = |attempt: &&Attempt<'_>| attempt.settled() || attempt.state == Status::Authorized;
-        let priced = self.attempts.iter().filter(secured).filter_map(|attempt| Some((attempt, attempt.price?)));
-        let priced: Vec<(&Attempt<'_>, Price<'_>)> = priced.collect();
-        let currencies: BTreeSet<&str> = priced.iter().map(|(_, price)| price.currency).collect();
-        if currencies.len() > 1 {
-            let mut objects: Vec<_> = priced.iter().map(|(attempt, _)| names(attempt)).collect();
-            objects.sort();
-            let detail = currencies.iter().copied().collect::<Vec<_>>().join("/");
-            reviews.push(Review::new(Reason::CurrencyMismatch, objects, detail));
+    let Some(expectation) = expectation else {
+        return;
+    };
+    let expected = expectation.currency.as_deref();
+    for (attempt, price) in &priced {
+        if let Some(expected) = expected.filter(|expected| *expected != price.currency) {
+            let detail = format!("{}/{expected}", price.currency);
+            reviews.push(Review::new(Reason::CurrencyMismatch, vec![names(attempt)], detail));
         }
-        let Some(expectation) = &self.expectation else {
-            return;
-        };
-        let expected = expectation.currency.as_deref();
-        for (attempt, price) in &priced {
-            if let Some(expected) = expected.filter(|expected| *expected != price.currency) {
-                let detail = format!("{}/{expected}", price.currency);
-                reviews.push(Review::new(Reason::CurrencyMismatch, vec![names(attempt)], detail));
-            }
-        }
-        let comparable: Vec<_> = priced
-            .into_iter()
-            .filter(|(_, price)| expected.is_none_or(|expected| expected == price.currency))
-            .collect();
-        amount_mismatches(expectation, &comparable, reviews);
     }
+    let comparable: Vec<_> =
+        priced.into_iter().filter(|(_, price)| expected.is_none_or(|expected| expected == price.currency)).collect();
+    amount_mismatches(expectation, &comparable, reviews);
 }
 
 fn amount_mismatches(expectation: &Expectation, priced: &[(&Attempt<'_>, Price<'_>)], reviews: &mut Vec<Review>) {

@@ -3,9 +3,9 @@
 
 use super::facts::{Facts, Reference};
 use super::order::Order;
-use crate::db::{Part, Prepared, Values, places, prepared};
+use crate::db::{Part, Prepared, Values, prepared};
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -49,7 +49,7 @@ impl Hash for Scoped {
 struct ReferenceRow {
     #[diesel(sql_type = BigInt)]
     n: i64,
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    #[diesel(sql_type = SqlUuid)]
     order_id: Uuid,
 }
 
@@ -77,7 +77,7 @@ macro_rules! named {
 }
 
 fn naming<'a>(statement: Prepared<()>, references: &[&'a Scoped]) -> Prepared<impl Values + use<'a>> {
-    with_references(statement.bind::<Array<BigInt>, _>(places(references.len())), references)
+    with_references(statement.column::<BigInt, _, _>((1_i64..).take(references.len()), |n| n), references)
 }
 
 /// The orders that `references` name now, one each.
@@ -134,20 +134,20 @@ pub fn unchanged(orders: &[(Uuid, i64)]) -> Option<Part<impl Values + use<>>> {
                      WHERE (SELECT o.version FROM orders o WHERE o.id = read.id AND NOT o.moved AND o.merged_into IS NULL) \
                            IS DISTINCT FROM read.version)",
     )
-    .column::<diesel::sql_types::Uuid, _, _>(orders, |(id, _)| *id)
+    .column::<SqlUuid, _, _>(orders, |(id, _)| *id)
     .column::<BigInt, _, _>(orders, |(_, version)| *version);
     (!orders.is_empty()).then(|| unchanged.called("unchanged"))
 }
 
 fn referring<'a>(statement: Prepared<()>, references: &[(&'a Scoped, Uuid)]) -> Prepared<impl Values + use<'a>> {
     let scoped: Vec<&Scoped> = references.iter().map(|(scoped, _)| *scoped).collect();
-    with_references(statement, &scoped).column::<diesel::sql_types::Uuid, _, _>(references, |(_, id)| *id)
+    with_references(statement, &scoped).column::<SqlUuid, _, _>(references, |(_, id)| *id)
 }
 
 /// Takes back the references that this transaction gave to orders which it does not write.
 pub fn forget(conn: &mut PgConnection, orders: &[Uuid]) -> QueryResult<()> {
     sql_query("DELETE FROM order_references WHERE order_id = ANY($1)")
-        .bind::<Array<diesel::sql_types::Uuid>, _>(orders)
+        .bind::<Array<SqlUuid>, _>(orders)
         .execute(conn)
         .map(drop)
 }
@@ -168,12 +168,12 @@ pub fn move_references(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<(
     const MOVE: &str = "UPDATE order_references r SET order_id = new.heir FROM UNNEST($1, $2, $3, $4, $5, $6, $7) AS new (value, kind, account, livemode, source, left_id, heir) \
          WHERE (r.value, r.kind, r.account, r.livemode, r.source) = (new.value, new.kind, new.account, new.livemode, new.source) AND r.order_id = new.left_id";
     with_references(prepared!(MOVE), &moves.iter().map(|m| &m.reference).collect::<Vec<_>>())
-        .column::<diesel::sql_types::Uuid, _, _>(moves, |m| m.from)
-        .column::<diesel::sql_types::Uuid, _, _>(moves, |m| m.to)
+        .column::<SqlUuid, _, _>(moves, |m| m.from)
+        .column::<SqlUuid, _, _>(moves, |m| m.to)
         .execute(conn)?;
     // The version, too: whoever has looked at the order without a lock must not write what this reference led to.
     sql_query("UPDATE orders SET moved = true, version = version + 1 WHERE id = ANY($1) AND NOT moved")
-        .bind::<Array<diesel::sql_types::Uuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(moves.iter().map(|m| m.from).collect::<Vec<_>>())
         .execute(conn)
         .map(drop)
 }
@@ -181,13 +181,13 @@ pub fn move_references(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<(
 /// Lets what still names a merged order name its heir.
 pub fn follow_heirs(conn: &mut PgConnection, merged: &[Uuid]) -> QueryResult<usize> {
     sql_query("UPDATE order_references r SET order_id = o.merged_into FROM orders o WHERE o.id = ANY($1) AND r.order_id = o.id AND o.merged_into IS NOT NULL")
-        .bind::<Array<diesel::sql_types::Uuid>, _>(merged)
+        .bind::<Array<SqlUuid>, _>(merged)
         .execute(conn)
 }
 
 #[derive(QueryableByName)]
 struct LockedRow {
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Text)]
     reference: String,
@@ -231,7 +231,7 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> Quer
          FROM orders, (SELECT $1 AS largest) given WHERE id = ANY($2) ORDER BY id FOR NO KEY UPDATE OF orders SKIP LOCKED",
     )
     .bind::<Integer, _>(largest.unwrap_or(i32::MAX))
-    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    .bind::<Array<SqlUuid>, _>(ids)
     .load(conn)?;
     let locked = |row: LockedRow| Locked {
         id: row.id,
@@ -250,9 +250,9 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> Quer
 pub struct Looked {
     #[diesel(sql_type = Array<BigInt>)]
     named: Vec<i64>,
-    #[diesel(sql_type = Array<diesel::sql_types::Uuid>)]
+    #[diesel(sql_type = Array<SqlUuid>)]
     named_orders: Vec<Uuid>,
-    #[diesel(sql_type = Array<diesel::sql_types::Uuid>)]
+    #[diesel(sql_type = Array<SqlUuid>)]
     orders: Vec<Uuid>,
     #[diesel(sql_type = Array<Text>)]
     order_names: Vec<String>,
@@ -315,15 +315,14 @@ pub(super) fn read_facts(json: &str) -> Result<Facts, String> {
 
 #[derive(QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    #[diesel(sql_type = SqlUuid)]
     id: Uuid,
 }
 
 /// Which of `ids` have a row (locked by someone else, where [`lock`] skipped them).
 pub fn existing(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Uuid>> {
-    let rows: Vec<IdRow> = prepared!("SELECT id FROM orders WHERE id = ANY($1)")
-        .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
-        .load(conn)?;
+    let rows: Vec<IdRow> =
+        prepared!("SELECT id FROM orders WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(conn)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
@@ -383,7 +382,7 @@ fn writing(orders: &[Written]) -> Prepared<impl Values + use<'_>> {
              version = CASE WHEN orders.version = EXCLUDED.version - 1 THEN EXCLUDED.version END \
          RETURNING true",
     )
-    .column::<diesel::sql_types::Uuid, _, _>(orders, |o| o.id)
+    .column::<SqlUuid, _, _>(orders, |o| o.id)
     .column::<Text, _, _>(orders, |o| o.scope.source)
     .column::<Text, _, _>(orders, |o| &o.scope.account)
     .column::<Bool, _, _>(orders, |o| o.scope.livemode)
@@ -412,7 +411,7 @@ pub fn retire(conn: &mut PgConnection, taken_over: &[(Uuid, Uuid)]) -> QueryResu
         "UPDATE orders SET merged_into = new.heir, moved = true, facts = '{}', version = version + 1, updated_at = now() \
          FROM UNNEST($1, $2) AS new (id, heir) WHERE orders.id = new.id",
     )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(taken_over.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-    .bind::<Array<diesel::sql_types::Uuid>, _>(taken_over.iter().map(|(_, heir)| *heir).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(taken_over.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(taken_over.iter().map(|(_, heir)| *heir).collect::<Vec<_>>())
     .execute(conn)
 }

@@ -170,7 +170,7 @@ fn nested_too_deeply(body: &[u8]) -> bool {
 /// How many brackets open, whatever they stand in. `[` and `{` differ in one bit; a piece's number fits into a byte, so that
 /// many bytes are counted at a time.
 fn opens(body: &[u8]) -> usize {
-    let of = |piece: &[u8]| piece.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    let of = |piece: &[u8]| piece.iter().map(|byte| u8::from((byte | 0x20) == b'{')).sum::<u8>();
     body.chunks(usize::from(u8::MAX)).map(|piece| usize::from(of(piece))).sum()
 }
 

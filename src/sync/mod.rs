@@ -43,6 +43,8 @@ const PACE: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_secs(1);
 /// Between two looks whether a comparison is due, or nothing came for too long.
 const WATCH: Duration = Duration::from_secs(10);
+/// How long an event waits for the writer: what the receiver has to do comes first.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks Stripe, and takes what it says into the inbox. Cheap to clone.
 #[derive(Clone)]

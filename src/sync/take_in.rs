@@ -1,6 +1,6 @@
 //! From a page of Stripe's list to the inbox.
 
-use super::Fetcher;
+use super::{Fetcher, PATIENCE};
 use crate::inbox::NewEvent;
 use crate::inbox::known::{Told, known};
 use crate::intake::{Answer, Awaited, Submission, rules};
@@ -11,11 +11,7 @@ use anyhow::{Context, anyhow};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-/// How long a page waits for the writer: what the receiver has to do comes first.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a comparison of Stripe's list with the inbox found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

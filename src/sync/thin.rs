@@ -4,7 +4,7 @@
 //! under the thin one's id, so that fetching twice stores once; it is dated by [`dated`], because it tells the object's
 //! present state, not the one of which the thin event told.
 
-use super::{Fetcher, asked};
+use super::{Fetcher, PATIENCE, asked};
 use crate::config::mode_name;
 use crate::inbox::{self, ClaimedEvent, NewEvent, State};
 use crate::intake::{Answer, Submission, rules};
@@ -17,6 +17,7 @@ use diesel::pg::PgConnection;
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Fetched side by side.
@@ -162,7 +163,8 @@ impl Fetcher {
         let event = NewEvent { source: "stripe_api", body, ..stored };
         let submission = Submission::new(event, verdict.facts, permit);
         let answer = self.intake.submit(submission).map_err(|full| later(&full.to_string()))?;
-        match answer.await.unwrap_or(Answer::Unavailable) {
+        let answer = timeout(PATIENCE, answer).await.unwrap_or(Ok(Answer::Unavailable));
+        match answer.unwrap_or(Answer::Unavailable) {
             // Fetched before, by a process that died before it could say so.
             Answer::Accepted | Answer::Duplicate => Ok(()),
             Answer::Unavailable => Err(later("the database takes nothing now")),

@@ -4,7 +4,7 @@ use crate::support::postgres::TestDb;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl};
-use ringup::db::{Prepared, Text as Sql};
+use ringup::db::{Prepared, Sql};
 use uuid::Uuid;
 
 #[derive(QueryableByName)]
@@ -27,6 +27,8 @@ fn what_is_bound_as_a_column_is_the_array_of_its_values() {
     let db = TestDb::new();
     let conn = &mut db.conn();
     same!(conn, Text, ["a", "", "Zürich"], "ARRAY['a', '', 'Zürich']");
+    same!(conn, Text, [std::borrow::Cow::Borrowed("a")], "ARRAY['a']");
+    same!(conn, Nullable<BigInt>, [None::<i64>, None], "ARRAY[NULL, NULL]::bigint[]");
     same!(conn, Nullable<Text>, [None, Some("a".to_owned()), None], "ARRAY[NULL, 'a', NULL]");
     same!(conn, Binary, [&b"\x00\xff"[..], b""], r"ARRAY['\x00ff'::bytea, '\x']");
     same!(conn, Bool, [true, false], "ARRAY[true, false]");

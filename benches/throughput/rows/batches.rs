@@ -50,7 +50,7 @@ fn cost(bench: &Bench, tape: &Tape, size: usize) -> Result<Cost> {
     bench.postgres.fresh()?;
     let database = bench.postgres.measured();
     let settings = Settings { labelling: Labelling::default(), grace_seconds: 60, largest: None };
-    let (intake, writer) = Intake::new(&database, settings.clone(), || {});
+    let (intake, writer) = Intake::new(&database, settings.clone(), || {})?;
     let rules = Rules::from(settings);
     let batches = (tape.len() / size).min(MOST);
     let warm_up = batches / 4;

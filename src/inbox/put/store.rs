@@ -4,7 +4,7 @@
 //! each array's elements in a table of its own first.
 
 use super::NewEvent;
-use crate::db::{Part, Parts, Prepared, Values, places, prepared};
+use crate::db::{Part, Parts, Prepared, Values, prepared};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl};
@@ -49,7 +49,7 @@ pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
                       LATERAL (SELECT FROM events e WHERE (e.source, e.account, e.event_id) = \
                                (asked.source, asked.account, asked.event_id) LIMIT 1) found) AS seen",
     )
-    .bind::<Array<BigInt>, _>(places(events.len()))
+    .column::<BigInt, _, _>((1_i64..).take(events.len()), |n| n)
     .column::<Text, _, _>(events, |e| e.source)
     .column::<Text, _, _>(events, |e| &e.account[..])
     .column::<Text, _, _>(events, |e| &e.event_id[..])

@@ -82,7 +82,8 @@ proptest! {
         prop_assert_eq!(written.len(), joined.writes.len(), "an order is written twice");
         prop_assert_eq!(written.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
         for (name, order) in &wanted {
-            prop_assert_eq!((written[name].version, &written[name].facts), (0, &order.facts));
+            let written = written[name];
+            prop_assert_eq!((written.version, &written.facts, &written.order), (0, &order.facts, &order.order));
         }
         let (queued, owed) = (messages(joined), messages(whole));
         for ((key, by_mail), notice) in &owed {

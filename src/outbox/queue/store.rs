@@ -4,7 +4,6 @@
 //! these statements can block each other in a circle.
 
 use crate::db::{Part, Prepared, Values, prepared};
-use std::borrow::Cow;
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -18,7 +17,6 @@ use crate::outbox::templates::told_to_the_shop;
 /// Inserts the messages that are new, under any of their notice's names. A shop is told that an order was identified
 /// only where it was told before, under Stripe's id, that it was paid.
 pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prepared<impl Values + use<'a>> {
-    let columns = Columns::of(messages);
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
     prepared!(
         "INSERT INTO outbox (id, kind, destination, notice, notice_key, dedupe_key, order_id, event, about, next_at, waiting, held) \
@@ -36,67 +34,32 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
          ORDER BY m.notice_key COLLATE \"C\", m.destination COLLATE \"C\" \
          ON CONFLICT (notice_key, destination) DO NOTHING RETURNING true",
     )
-    .column::<SqlUuid, _, _>(columns.ids, |it| it)
-    .column::<Text, _, _>(columns.kinds, |it| it)
-    .column::<Text, _, _>(columns.destinations, |it| it)
-    .column::<Text, _, _>(columns.notices, |it| it)
-    .column::<Text, _, _>(columns.notice_keys, |it| it)
-    .column::<Text, _, _>(columns.dedupe_keys, |it| it)
-    .column::<Nullable<SqlUuid>, _, _>(columns.orders, |it| it)
-    .column::<Nullable<BigInt>, _, _>(columns.events, |it| it)
-    .column::<Text, _, _>(columns.abouts, |it| it)
-    .column::<Integer, _, _>(columns.delays, |it| it)
-    .column::<Bool, _, _>(columns.waiting, |it| it)
-    .column::<Bool, _, _>(columns.held, |it| it)
-    .column::<Nullable<Text>, _, _>(columns.also, |it| it)
-    .column::<Nullable<Text>, _, _>(columns.told, |it| it)
+    .column::<SqlUuid, _, _>(messages, |_| Uuid::now_v7())
+    .column::<Text, _, _>(messages, |(_, message)| message.kind.name())
+    .column::<Text, _, _>(messages, |(_, message)| message.destination)
+    .column::<Text, _, _>(messages, |(notice, _)| notice.kind.name())
+    .column::<Text, _, _>(messages, |(notice, _)| &notice.key[..])
+    .column::<Text, _, _>(messages, |(_, message)| &message.dedupe_key[..])
+    .column::<Nullable<SqlUuid>, _, _>(messages, |(notice, _)| notice.order_id)
+    .column::<Nullable<BigInt>, _, _>(messages, |(notice, _)| notice.event)
+    .column::<Text, _, _>(messages, |(notice, _)| &notice.about[..])
+    .column::<Integer, _, _>(messages, |(notice, _)| notice.delay_seconds)
+    .column::<Bool, _, _>(messages, |(notice, _)| notice.waiting)
+    .column::<Bool, _, _>(messages, |(_, message)| message.held)
+    .column::<Nullable<Text>, _, _>(messages, |(notice, _)| also(notice))
+    .column::<Nullable<Text>, _, _>(messages, |(notice, _)| told(notice))
 }
 
-/// New messages, a vector a column.
-#[derive(Default)]
-struct Columns<'a> {
-    ids: Vec<Uuid>,
-    kinds: Vec<&'static str>,
-    destinations: Vec<&'a str>,
-    notices: Vec<Cow<'static, str>>,
-    notice_keys: Vec<&'a str>,
-    dedupe_keys: Vec<&'a str>,
-    orders: Vec<Option<Uuid>>,
-    events: Vec<Option<i64>>,
-    abouts: Vec<&'a str>,
-    delays: Vec<i32>,
-    waiting: Vec<bool>,
-    held: Vec<bool>,
-    /// Other names of the notice, a line each.
-    also: Vec<Option<String>>,
-    /// The names of another notice, a line each, after which alone it is worth telling.
-    told: Vec<Option<String>>,
+/// Other names of the notice, a line each.
+fn also(notice: &NewNotice) -> Option<String> {
+    (!notice.also.is_empty()).then(|| notice.also.join("\n"))
 }
 
-impl<'a> Columns<'a> {
-    fn of(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Self {
-        let mut columns = Self::default();
-        for (notice, message) in messages {
-            let id = Uuid::now_v7();
-            columns.ids.push(id);
-            columns.kinds.push(message.kind.name());
-            columns.destinations.push(message.destination);
-            columns.notices.push(notice.kind.name());
-            columns.notice_keys.push(&notice.key);
-            columns.dedupe_keys.push(&message.dedupe_key);
-            columns.orders.push(notice.order_id);
-            columns.events.push(notice.event);
-            columns.abouts.push(&notice.about);
-            columns.delays.push(notice.delay_seconds);
-            columns.waiting.push(notice.waiting);
-            columns.held.push(message.held);
-            columns.also.push((!notice.also.is_empty()).then(|| notice.also.join("\n")));
-            let names = std::iter::once(&notice.key).chain(&notice.also);
-            let paid = || names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>();
-            columns.told.push((notice.kind == Kind::OrderIdentified).then(|| paid().join("\n")));
-        }
-        columns
-    }
+/// The names of another notice, a line each, after which alone it is worth telling.
+fn told(notice: &NewNotice) -> Option<String> {
+    let names = std::iter::once(&notice.key).chain(&notice.also);
+    let paid = || names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>();
+    (notice.kind == Kind::OrderIdentified).then(|| paid().join("\n"))
 }
 
 /// Keeps the orders' queued confirmations and mails to customers from being sent. What a worker is sending right now

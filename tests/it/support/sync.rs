@@ -45,7 +45,7 @@ pub fn asker(db: &TestDb, stripe: &FakeStripe, more: &[(&str, &str)]) -> Asker {
     vars.extend(own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let config = Config::from_vars(vars).unwrap();
     let rules = Arc::new(Rules::new(&config));
-    let (intake, writer) = Intake::new(&db.url(), rules.settings.clone(), || ());
+    let (intake, writer) = Intake::new(&db.url(), rules.settings.clone(), || ()).unwrap();
     let way_in = (intake, Budget::new(64 << 20));
     let fetcher = Fetcher::new(&config, db::pool(&db.url(), 4), rules, way_in).unwrap().unwrap();
     Asker { fetcher, writer: Some(writer) }

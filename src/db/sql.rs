@@ -1,27 +1,27 @@
 //! A statement's text, and where its values stand in it: found when it is compiled, so that no run pays for looking.
 
+use super::together::GUARDED;
+
 /// How many placeholders a text may have.
 const MOST: usize = 24;
-/// How a part of a change says that it depends on the conditions.
-const GUARDED: &str = "(SELECT holds FROM guard)";
 
 /// The text of a statement whose placeholders are `$1`, `$2`, …, each once and in this sequence.
 #[derive(Debug)]
-pub struct Text {
-    sql: &'static str,
+pub struct Sql {
+    text: &'static str,
     /// Where each placeholder begins and ends, in bytes.
     places: [(usize, usize); MOST],
     count: usize,
     is_guarded: bool,
 }
 
-impl Text {
+impl Sql {
     /// Reads it.
     ///
     /// # Panics
     /// Where a placeholder is out of sequence, or there are more than a text may have: a constant does not compile then.
-    pub const fn of(sql: &'static str) -> Self {
-        let bytes = sql.as_bytes();
+    pub const fn of(text: &'static str) -> Self {
+        let bytes = text.as_bytes();
         let (mut places, mut count, mut at) = ([(0, 0); MOST], 0, 0);
         while at < bytes.len() {
             let start = at;
@@ -38,30 +38,38 @@ impl Text {
                 count = number;
             }
         }
-        Self { sql, places, count, is_guarded: contains(bytes, GUARDED.as_bytes()) }
+        Self { text, places, count, is_guarded: contains(bytes, GUARDED.as_bytes()) }
     }
 
     /// The whole.
-    pub fn sql(&self) -> &'static str {
-        self.sql
+    pub(super) fn text(&self) -> &'static str {
+        self.text
     }
 
     /// How many values it takes.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.count
     }
 
     /// It is made only where a change's conditions hold.
-    pub fn is_guarded(&self) -> bool {
+    pub(super) fn is_guarded(&self) -> bool {
         self.is_guarded
     }
 
-    /// What stands before the value that so many others precede: after the last one, the rest. None where there is no
-    /// place for so many.
-    pub fn piece(&self, before: usize) -> Option<&'static str> {
-        let start = if before == 0 { 0 } else { self.places[..self.count].get(before - 1)?.1 };
-        let end = if before == self.count { self.sql.len() } else { self.places[before].0 };
-        Some(&self.sql[start..end])
+    /// What stands between the value that `number` values precede and the one before that. None where it takes no such value.
+    pub(super) fn before(&self, number: usize) -> Option<&'static str> {
+        let (end, _) = self.places[..self.count].get(number)?;
+        Some(&self.text[self.end_of(number)..*end])
+    }
+
+    /// What stands after the last value.
+    pub(super) fn rest(&self) -> &'static str {
+        &self.text[self.end_of(self.count)..]
+    }
+
+    /// Where the last of so many placeholders ends.
+    fn end_of(&self, placeholders: usize) -> usize {
+        if placeholders == 0 { 0 } else { self.places[placeholders - 1].1 }
     }
 }
 
@@ -86,22 +94,25 @@ mod tests {
 
     #[test]
     fn values_stand_between_the_pieces() {
-        let text = Text::of("SELECT $1 || x FROM y WHERE z = $2");
-        let pieces = [0, 1, 2, 3].map(|before| text.piece(before));
-        assert_eq!(pieces, [Some("SELECT "), Some(" || x FROM y WHERE z = "), Some(""), None]);
-        assert_eq!((Text::of("SELECT 1").piece(0), Text::of("SELECT 1").piece(1)), (Some("SELECT 1"), None));
+        let sql = Sql::of("SELECT $1 || x FROM y WHERE z = $2");
+        let pieces = [0, 1, 2].map(|number| sql.before(number));
+        assert_eq!(pieces, [Some("SELECT "), Some(" || x FROM y WHERE z = "), None]);
+        assert_eq!((sql.rest(), Sql::of("SELECT 1").rest(), Sql::of("SELECT 1").before(0)), ("", "SELECT 1", None));
     }
 
     #[test]
-    fn a_placeholder_out_of_sequence_is_refused() {
-        for odd in ["a = $2", "a = $11", "a = $", "a = $1 AND b = $1"] {
-            assert!(std::panic::catch_unwind(|| Text::of(odd)).is_err(), "{odd}");
+    fn a_placeholder_out_of_sequence_and_one_too_many_are_refused() {
+        let many = (1..=MOST).map(|number| format!("${number} ")).collect::<Vec<_>>().concat();
+        assert_eq!(Sql::of(many.clone().leak()).count(), MOST);
+        let too_many = &*format!("{many}${}", MOST + 1).leak();
+        for odd in ["a = $2", "a = $11", "a = $", "a = $1 AND b = $1", too_many] {
+            assert!(std::panic::catch_unwind(|| Sql::of(odd)).is_err(), "{odd}");
         }
     }
 
     #[test]
     fn what_depends_on_conditions_says_so() {
-        assert!(Text::of("DELETE FROM x WHERE (SELECT holds FROM guard)").is_guarded());
-        assert!(!Text::of("DELETE FROM x WHERE (SELECT holds FROM guar").is_guarded());
+        assert!(Sql::of("DELETE FROM x WHERE (SELECT holds FROM guard)").is_guarded());
+        assert!(!Sql::of("DELETE FROM x WHERE (SELECT holds FROM guar").is_guarded());
     }
 }
