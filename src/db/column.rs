@@ -1,7 +1,7 @@
 //! Arrays as parameters: a column of a batch's rows.
 //!
 //! diesel's own arrays grow by copying, value by value: of what a batch of one event costs the writer, a seventh. Here an array
-//! is put together in a buffer that is kept, and copied once. What no batch needs may go the one way or the other.
+//! is put together in a buffer that is kept, and copied once. Statements that no event runs through may use diesel's.
 
 use diesel::pg::Pg;
 use diesel::serialize::{self, IsNull, Output, ToSql};
