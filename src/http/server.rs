@@ -152,8 +152,8 @@ async fn stop_on_signal(running: Running) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Threads that serve HTTP: half of the cores, rounded up. One thread takes in more than the writer can write; more of them would only
-/// take cores from the writer, and from the Postgres and the shop that run beside.
+/// Threads that serve HTTP: half of the cores, rounded up. One thread takes in more than the writer can write; more of them
+/// would only take cores from the writer, and from the Postgres and the shop that run beside.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2)
 }

@@ -123,7 +123,7 @@ impl Awaited {
     /// The answer, if it has come: once the writer was stopped, none comes any more.
     ///
     /// # Errors
-    /// [`Gone`].
+    /// [`Gone`], also where it has not come.
     pub fn now(mut self) -> Result<Answer, Gone> {
         self.0.try_recv().map(|(answer, _)| answer).map_err(|_| Gone)
     }

@@ -163,11 +163,10 @@ impl Fetcher {
         let event = NewEvent { source: "stripe_api", body, ..stored };
         let submission = Submission::new(event, verdict.facts, permit);
         let answer = self.intake.submit(submission).map_err(|full| later(&full.to_string()))?;
-        let answer = timeout(PATIENCE, answer).await.unwrap_or(Ok(Answer::Unavailable));
-        match answer.unwrap_or(Answer::Unavailable) {
+        match timeout(PATIENCE, answer).await {
             // Fetched before, by a process that died before it could say so.
-            Answer::Accepted | Answer::Duplicate => Ok(()),
-            Answer::Unavailable => Err(later("the database takes nothing now")),
+            Ok(Ok(Answer::Accepted | Answer::Duplicate)) => Ok(()),
+            Ok(Ok(Answer::Unavailable) | Err(_)) | Err(_) => Err(later("the database takes nothing now")),
         }
     }
 }
