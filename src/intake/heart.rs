@@ -53,6 +53,9 @@ pub(super) struct ByHeart {
     pub listeners: Arc<Listeners>,
 }
 
+/// What both writers know.
+pub(super) type SharedHeart = Arc<Mutex<Heart>>;
+
 /// What is known, for as long as the value lives.
 pub(super) fn know(heart: &Mutex<Heart>) -> MutexGuard<'_, Heart> {
     heart.lock().unwrap_or_else(PoisonError::into_inner)

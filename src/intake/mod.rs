@@ -12,6 +12,10 @@
 mod batch;
 mod budget;
 mod desk;
+#[cfg(test)]
+mod desk_schedules;
+#[cfg(test)]
+mod desk_tests;
 mod heart;
 mod quick;
 pub mod rules;
@@ -32,6 +36,11 @@ use tokio::time::{Instant, sleep};
 
 use desk::Desk;
 use heart::Heart;
+
+/// Where threads wait for each other at the desk; `desk_schedules.rs` has locks of its own.
+mod locks {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}
 
 pub use budget::{Budget, Permit};
 pub use rules::{Rules, Verdict};
