@@ -54,8 +54,13 @@ impl Writer {
             wake,
         });
         let started = (0..WRITERS).try_for_each(|_| spawn_writer(&shared)).and_then(|()| spawn_watchdog(&shared));
-        // Whichever has started ends then.
-        let watchdog = started.inspect_err(|_| shared.desk.close())?;
+        let watchdog = started.map_err(|error| {
+            // Whichever has started ends then.
+            shared.desk.close();
+            let said =
+                format!("cannot start a thread that writes, which a limit of processes may be the cause of: {error}");
+            io::Error::new(error.kind(), said)
+        })?;
         Ok(Self { shared, watchdog })
     }
 
@@ -67,6 +72,7 @@ impl Writer {
 }
 
 fn spawn_writer(shared: &Arc<Shared>) -> io::Result<()> {
+    fail::fail_point!("intake.start_writer", |_| Err(io::Error::other("the failpoint says so")));
     let own = Arc::clone(shared);
     let number = shared.started.fetch_add(1, Ordering::SeqCst);
     shared.desk.enter();

@@ -175,6 +175,17 @@ async fn killed_at(point: &str, stored_before: i64) {
     assert_eq!(count(&mut conn, "SELECT count(*) FROM outbox"), 1);
 }
 
+/// Half a receiver would answer 503 for ever.
+#[test]
+fn a_receiver_with_too_few_writers_does_not_start() {
+    let (db, mail) = (TestDb::new(), tempfile::tempdir().unwrap());
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_ringup"));
+    serve.arg("serve").envs(variables(&db.url(), mail.path().to_str().unwrap()));
+    let ended = serve.env("FAILPOINTS", "intake.start_writer=1*off->return").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("cannot start a thread that writes"), "{said}");
+}
+
 #[actix_rt::test]
 async fn killed_between_commit_and_answer() {
     killed_at("intake.before_answer", 1).await;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::super::grouping::{Asked, Incoming};
@@ -11,7 +12,9 @@ use super::super::plan::Plan;
 use super::super::quick::{Ready, ready_by_heart};
 use super::super::store::{Scope, Written};
 use super::super::{Facts, Labelling, Settings, Status};
+use super::facts;
 use super::lifecycles::{delivered, facts_of};
+use super::objects::paid;
 use crate::notices::Kind;
 use crate::outbox::NewNotice;
 
@@ -55,6 +58,28 @@ fn messages(plan: &Plan) -> BTreeMap<(&str, bool), &NewNotice> {
 /// Whether a notice goes out under one of its names.
 fn is_told(notice: &NewNotice, by_mail: bool, messages: &BTreeMap<(&str, bool), &NewNotice>) -> bool {
     std::iter::once(&notice.key).chain(&notice.also).any(|name| messages.contains_key(&(&name[..], by_mail)))
+}
+
+/// Works out `incoming`, and has the memory know it.
+fn learned(incoming: &Incoming, memory: &mut Memory) -> Ready {
+    let (ready, names) = ready_by_heart(&settings(), &Asked::of(&[incoming]), &[incoming], memory).unwrap();
+    let mut learned = Ready::default();
+    learned.follow(ready, names, memory, &settings());
+    learned
+}
+
+#[test]
+fn a_name_is_introduced_by_what_bears_it_first() {
+    let paid = |charge: &str| {
+        let (kind, intent) = paid(json!({ "latest_charge": charge }));
+        Incoming::new(Scope::new("", false), facts(kind, 1, &intent))
+    };
+    let mut memory = Memory::default();
+    let (first, again, another) = (paid("ch_1"), paid("ch_1"), paid("ch_2"));
+    assert!(learned(&first, &mut memory).introduces(&first));
+    assert!(!learned(&again, &mut memory).introduces(&again));
+    let ready = learned(&another, &mut memory);
+    assert!(ready.introduces(&another) && !ready.introduces(&first), "one of its names is new");
 }
 
 proptest! {
