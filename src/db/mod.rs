@@ -17,6 +17,7 @@ pub use statement::{Bound, Prepared, Values};
 pub use together::{Ask, Change, Part, Parts, ask, change};
 
 use anyhow::{Context, bail};
+use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
@@ -32,6 +33,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// Any constant will do, as long as every `ringup` uses the same.
 const MIGRATION_LOCK: i64 = 0x7269_6e67_7570;
+
+/// Of all tables that may be large.
+const ANALYZE: &str = "ANALYZE events, payloads, orders, order_references, outbox, attempts, pending";
 
 /// Seconds, milliseconds and counts as libpq wants them.
 const LIBPQ: [(&str, &str); 6] = [
@@ -67,7 +71,7 @@ pub fn with_timeouts(url: &str) -> String {
 /// Opens one connection.
 pub fn connect(url: &str) -> anyhow::Result<PgConnection> {
     let mut conn = PgConnection::establish(&with_timeouts(url)).context("cannot connect to DATABASE_URL")?;
-    diesel::connection::SimpleConnection::batch_execute(&mut conn, SESSION).context("cannot set up the session")?;
+    conn.batch_execute(SESSION).context("cannot set up the session")?;
     Ok(conn)
 }
 
@@ -78,7 +82,7 @@ pub fn connect_writer(url: &str) -> anyhow::Result<PgConnection> {
     const BY_KEYS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
                            SET plan_cache_mode = force_generic_plan";
     let mut conn = connect(url)?;
-    diesel::connection::SimpleConnection::batch_execute(&mut conn, BY_KEYS).context("cannot set up the session")?;
+    conn.batch_execute(BY_KEYS).context("cannot set up the session")?;
     Ok(conn)
 }
 
@@ -87,7 +91,7 @@ struct Session;
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        diesel::connection::SimpleConnection::batch_execute(conn, SESSION).map_err(diesel::r2d2::Error::QueryError)
+        conn.batch_execute(SESSION).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
@@ -117,14 +121,22 @@ where
 
 /// Applies what is pending; returns the names of what was applied. Safe from several processes at once: one works,
 /// the others wait and then find nothing to do.
+///
+/// A schema that was there before has its tables analysed then: of a column that was made anew Postgres knows nothing, and
+/// plans as if it did not matter, until autovacuum comes by.
 pub fn migrate(url: &str) -> anyhow::Result<Vec<String>> {
     let mut conn = connect(url)?;
     let unbounded =
         format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
-    diesel::connection::SimpleConnection::batch_execute(&mut conn, &unbounded).context("cannot lock for migrating")?;
+    conn.batch_execute(&unbounded).context("cannot lock for migrating")?;
+    let earlier = conn.applied_migrations().map_err(anyhow::Error::from_boxed).context("cannot read the schema")?;
     let applied =
         conn.run_pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("a migration failed")?;
-    Ok(applied.iter().map(ToString::to_string).collect())
+    let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
+    if !earlier.is_empty() && !applied.is_empty() {
+        conn.batch_execute(ANALYZE).context("the migrations are applied, but the tables could not be analysed")?;
+    }
+    Ok(applied)
 }
 
 /// Complains unless exactly the migrations that this build knows are applied: for the start.
