@@ -10,7 +10,7 @@ use crate::source::signature::{self, Rejection};
 use crate::source::stripe::{self, Event};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
-use serde_json::json;
+use serde::Serialize;
 use std::time::Instant;
 
 /// Largest body that Stripe's events may have, in bytes.
@@ -33,17 +33,16 @@ pub async fn stripe(
 }
 
 /// What a sender is told of an event that was taken.
+#[derive(Serialize)]
 pub(super) struct Accepted {
     pub status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 impl Accepted {
     pub fn response(self) -> HttpResponse {
-        match self.reason {
-            Some(reason) => HttpResponse::Ok().json(json!({ "status": self.status, "reason": reason })),
-            None => HttpResponse::Ok().json(json!({ "status": self.status })),
-        }
+        HttpResponse::Ok().json(self)
     }
 }
 
