@@ -128,6 +128,7 @@ impl Office {
     /// Ends it: every writer does, and no batch was begun before the one before it was worked out.
     fn close(&self) {
         self.desk.close();
+        // Shuttle knows no time: this waits for the last writer.
         assert!(self.desk.has_ended(Duration::ZERO));
         let writers = std::mem::take(&mut *self.writers.lock().unwrap());
         all(writers);
