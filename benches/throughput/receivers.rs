@@ -15,7 +15,7 @@ use crate::traffic::SECRET;
 use crate::{Bench, Role};
 
 /// Where the one-insert receiver keeps events.
-pub const TABLE: &str = "CREATE TABLE received (event_id text PRIMARY KEY, body jsonb NOT NULL)";
+const TABLE: &str = "CREATE TABLE received (event_id text PRIMARY KEY, body jsonb NOT NULL)";
 /// The one-insert receiver's connections. Tried 8 to 64 on two cores: 16 is not slower than the others.
 const CONNECTIONS: u32 = 16;
 
@@ -28,8 +28,12 @@ diesel::table! {
 
 type Connections = Pool<ConnectionManager<PgConnection>>;
 
-/// Starts this program as a baseline on the measured database.
+/// Starts this program as a baseline on the measured database, made anew.
 pub fn start(bench: &Bench, role: Role) -> Result<Receiver> {
+    bench.postgres.fresh()?;
+    if role == Role::OneInsert {
+        bench.postgres.prepare(TABLE)?;
+    }
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--be").arg(role.name()).arg("--listen").arg(address.to_string());

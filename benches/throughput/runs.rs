@@ -82,10 +82,6 @@ pub fn product(bench: &Bench, tape: &Rc<Tape>, connections: usize) -> Result<Run
 
 /// Loads a baseline.
 pub fn baseline(bench: &Bench, role: Role, tape: &Rc<Tape>, connections: usize) -> Result<Run> {
-    bench.postgres.fresh()?;
-    if role == Role::OneInsert {
-        bench.postgres.prepare(receivers::TABLE)?;
-    }
     let server = receivers::start(bench, role)?;
     let wal = bench.postgres.wal()?;
     let lane = Lane { endless: role == Role::Nothing, ..lane(tape, connections) };

@@ -129,12 +129,13 @@ pub fn migrate(url: &str) -> anyhow::Result<Vec<String>> {
     let unbounded =
         format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
     conn.batch_execute(&unbounded).context("cannot lock for migrating")?;
-    let earlier = conn.applied_migrations().map_err(anyhow::Error::from_boxed).context("cannot read the schema")?;
+    let earlier =
+        conn.applied_migrations().map_err(anyhow::Error::from_boxed).context("cannot read the schema's version")?;
     let applied =
         conn.run_pending_migrations(MIGRATIONS).map_err(anyhow::Error::from_boxed).context("a migration failed")?;
     let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
     if !earlier.is_empty() && !applied.is_empty() {
-        conn.batch_execute(ANALYZE).context("the migrations are applied, but the tables could not be analysed")?;
+        conn.batch_execute(ANALYZE).context("the migrations are applied; run ANALYZE by hand, since it failed here")?;
     }
     Ok(applied)
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is, step by step. What holds however threads take turns is shown in `desk_schedules.rs`.
+//! Whose turn it is, step by step, and once with the system's own threads; `desk_schedules.rs` chooses who goes on.
 
 #![allow(clippy::unwrap_used)]
 use super::desk::{Desk, MAX_EVENTS, Turn};

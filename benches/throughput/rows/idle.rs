@@ -24,8 +24,6 @@ pub fn measure(bench: &Bench) -> Result<Outcome> {
             latencies(bench, &product::start(bench, &bench.postgres.measured(), &Mail::Files)?, &tape)?;
         events.push(mean);
         half.push(median);
-        bench.postgres.fresh()?;
-        bench.postgres.prepare(receivers::TABLE)?;
         alone.push(latencies(bench, &receivers::start(bench, Role::OneInsert)?, &tape)?.0);
     }
     let mut outcome = Outcome::default();
