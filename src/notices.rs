@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 pub use crate::source::github::Event as GitHubEvent;
 
@@ -144,6 +145,8 @@ pub enum Wait {
     RefundObject,
     /// For the payment intent, which says what the customer is to do next.
     PaymentIntent,
+    /// For a review to settle itself.
+    Settling,
 }
 
 /// The part of the order that a notice is about. The rest is rendered from the order as it is at delivery.
@@ -169,6 +172,93 @@ pub struct About {
     /// Until when the shop must have answered, in unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_by: Option<i64>,
+    /// Name of the payment that it concerns: its payer alone reads of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<String>,
+    /// The same amount as the customer saw it, in the minor unit of `presentment_currency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentment_amount: Option<i64>,
+    /// Lower-case ISO code of the currency that the customer saw, if not the shop's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentment_currency: Option<String>,
+    /// What was paid from the customer's balance at the shop, beside `amount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_credited: Option<i64>,
+    /// The dispute was lost when it first became known: nobody could answer it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost_from_start: bool,
+}
+
+impl About {
+    /// Amount and currency as the customer saw them.
+    pub fn seen(&self) -> Option<(i64, &str)> {
+        let presented = self.presentment_amount.zip(self.presentment_currency.as_deref());
+        presented.or(self.amount.zip(self.currency.as_deref()))
+    }
+}
+
+/// A payment as messages and the API show it: a row of an order's `payments`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PaymentView {
+    /// Payment intent.
+    pub payment_intent: Option<String>,
+    /// The charge that moved its money, else the last one that was tried.
+    pub charge: Option<String>,
+    /// Checkout session.
+    pub session: Option<String>,
+    /// Invoice.
+    pub invoice: Option<String>,
+    /// As an order's `money_status`, of this payment alone.
+    pub status: String,
+    /// What came in, in the minor unit of `currency`.
+    pub amount: i64,
+    /// Lower-case ISO code.
+    pub currency: Option<String>,
+    /// The same as the customer saw it, if in another currency.
+    pub presentment_amount: Option<i64>,
+    /// Lower-case ISO code of the currency that the customer saw.
+    pub presentment_currency: Option<String>,
+    /// What went back, in the minor unit of `currency`.
+    pub amount_refunded: i64,
+    /// What disputes took for good, in the minor unit of `currency`.
+    pub amount_lost: i64,
+    /// Stripe's word for how it was paid, such as `card`.
+    pub method: Option<String>,
+    /// The payer's own address.
+    pub customer_email: Option<String>,
+    /// When the money arrived.
+    pub paid_at: Option<DateTime<Utc>>,
+    /// What was given back, each once.
+    pub refunds: Vec<RefundView>,
+    /// Every name that a notice may call it by. Not shown.
+    #[serde(skip_serializing)]
+    pub names: Vec<String>,
+    /// Where messages about it go: the shop's word, else the payer's own address. Not shown.
+    #[serde(skip_serializing)]
+    pub mail_to: Option<String>,
+    /// The payer's name, as given. Not shown.
+    #[serde(skip_serializing)]
+    pub customer_name: Option<String>,
+    /// The language of the payer's checkout. Not shown.
+    #[serde(skip_serializing)]
+    pub locale: Option<String>,
+}
+
+/// A refund as messages and the API show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RefundView {
+    /// Stripe's id; `None` if only a sum told of it.
+    pub id: Option<String>,
+    /// In the payment's minor unit.
+    pub amount: i64,
+    /// Stripe's word: `pending`, `requires_action`, `succeeded`, `failed` or `canceled`.
+    pub status: String,
+    /// When it was made.
+    pub created: Option<DateTime<Utc>>,
+    /// Stripe's word for why it was made, or why it failed.
+    pub reason: Option<String>,
 }
 
 /// What is told of missed events.
@@ -237,12 +327,32 @@ pub struct OrderView {
     pub renewal: bool,
     /// What was bought, where the shop registered it.
     pub line_items: Option<Vec<LineView>>,
+    /// What was paid from the customer's balance at the shop, in the minor unit.
+    pub amount_credited: i64,
+    /// Tips, part of `amount_paid`.
+    pub tip: i64,
+    /// Metadata of the newest object that may name the order.
+    pub metadata: BTreeMap<String, String>,
+    /// A checkout's `client_reference_id`, where something better names the order.
+    pub client_reference_id: Option<String>,
+    /// Its payments, those that were only tried included.
+    pub payments: Vec<PaymentView>,
+    /// A subscription's first payment after a trial. Not shown.
+    #[serde(skip_serializing)]
+    pub follows_trial: bool,
     /// Grows with each write of the order: whoever knows a greater one has newer news.
     pub version: i64,
     /// When the order was first written.
     pub created_at: DateTime<Utc>,
     /// When it was last written.
     pub updated_at: DateTime<Utc>,
+}
+
+impl OrderView {
+    /// The payment that a notice calls by `name`.
+    pub fn payment(&self, name: &str) -> Option<&PaymentView> {
+        self.payments.iter().find(|payment| payment.names.iter().any(|known| known == name))
+    }
 }
 
 #[cfg(test)]

@@ -248,7 +248,7 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
 
 fn new(notice: &Notice, order: Uuid, in_review: bool, settings: &Settings) -> NewNotice {
     let delay_seconds = notice.wait.map_or(0, |wait| match wait {
-        Wait::Reference | Wait::RefundObject | Wait::PaymentIntent => settings.grace_seconds,
+        Wait::Reference | Wait::RefundObject | Wait::PaymentIntent | Wait::Settling => settings.grace_seconds,
     });
     NewNotice {
         also: notice.also.clone(),
