@@ -131,6 +131,12 @@ pub struct Notice {
     /// Whoever else is told, the customer is not: they know it already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unmailed: bool,
+    /// The customer is told only after a message under one of these keys: it takes that message's news back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// The customer whom it concerns has an address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub addressed: bool,
     /// What it is about.
     pub about: About,
 }
@@ -348,7 +354,29 @@ pub struct OrderView {
     pub updated_at: DateTime<Utc>,
 }
 
+/// What of an order is read from its facts, beside its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OrderDetails {
+    /// What was paid from the customer's balance at the shop, in the minor unit.
+    pub amount_credited: i64,
+    /// Tips, part of `amount_paid`.
+    pub tip: i64,
+    /// Metadata of the newest object that may name the order.
+    pub metadata: BTreeMap<String, String>,
+    /// A checkout's `client_reference_id`, if something better names the order.
+    pub client_reference_id: Option<String>,
+    /// Its payments, those that were only tried included.
+    pub payments: Vec<PaymentView>,
+}
+
 impl OrderView {
+    /// The same with what its facts say.
+    #[must_use]
+    pub fn with(self, details: OrderDetails) -> Self {
+        let OrderDetails { amount_credited, tip, metadata, client_reference_id, payments } = details;
+        Self { amount_credited, tip, metadata, client_reference_id, payments, ..self }
+    }
+
     /// The payment that a notice calls by `name`.
     pub fn payment(&self, name: &str) -> Option<&PaymentView> {
         self.payments.iter().find(|payment| payment.names.iter().any(|known| known == name))

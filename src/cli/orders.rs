@@ -7,9 +7,10 @@ use crate::intake::{Answer, Budget, Intake, Rules, Submission};
 use crate::money::Money;
 use crate::orders::browse::{Filter, Named, find, list, load, next};
 use crate::orders::explain::{Rebuilt, Step, rebuild, timeline};
+use crate::orders::present::shown;
 use crate::orders::timeline::Change;
 use crate::orders::words::Addressed;
-use crate::orders::{OrderRow, Outcome};
+use crate::orders::{Labelling, OrderRow, Outcome};
 use crate::outbox::history::{AttemptRow, MessageRow, of_order};
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -88,7 +89,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List { status, limit, json } => {
             let filter = Filter { status: status.clone(), ..Filter::default() };
-            print_list(&list(&mut conn, &filter, None, *limit)?, *json);
+            print_list(&list(&mut conn, &filter, None, *limit)?, *json, &Rules::new(&config).settings.labelling);
         }
         Command::Show { which, json } => show(&mut conn, &config, which, *json)?,
         Command::Release { which, note } => release(&mut conn, &config, which, note.as_deref())?,
@@ -112,10 +113,10 @@ fn unknown(reference: &str) -> String {
     format!("no order answers to {reference:?}")
 }
 
-fn print_list(orders: &[OrderRow], json: bool) {
+fn print_list(orders: &[OrderRow], json: bool, labelling: &Labelling) {
     if json {
         for order in orders {
-            println!("{}", json!(order));
+            println!("{}", shown(order, labelling));
         }
         return;
     }
@@ -141,10 +142,11 @@ fn money(order: &OrderRow, amount: i64) -> String {
 fn show(conn: &mut PgConnection, config: &Config, which: &Which, json: bool) -> anyhow::Result<()> {
     let row = find(conn, &which.named())?.with_context(|| unknown(&which.reference))?;
     let order = load(conn, row.id, false)?.context("the order is gone")?;
-    let (steps, _) = timeline(conn, &Rules::new(config).settings, &order, 0, usize::MAX)?;
+    let settings = Rules::new(config).settings;
+    let (steps, _) = timeline(conn, &settings, &order, 0, usize::MAX)?;
     let messages = of_order(conn, row.id)?;
     if json {
-        println!("{:#}", json!({ "order": row, "events": steps, "messages": messages }));
+        println!("{:#}", json!({ "order": shown(&row, &settings.labelling), "events": steps, "messages": messages }));
         return Ok(());
     }
     println!("order {}  {}  ({})", row.reference, row.status, mode_name(row.livemode));

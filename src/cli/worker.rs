@@ -1,6 +1,7 @@
 //! `ringup worker`
 
 use crate::intake::{Budget, Intake, Rules};
+use crate::orders::Settings;
 use crate::outbox::Outbox;
 use crate::sync::{self, Fetcher};
 use crate::worker::Heartbeat;
@@ -20,7 +21,12 @@ pub fn run() -> anyhow::Result<()> {
     let url = config.database_url.expose();
     db::check_schema(&mut db::connect(url)?)?;
     let pool = db::pool(url, POOL);
-    let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail, &config.targets)?);
+    let outbox = Arc::new(Outbox::new(
+        pool.clone(),
+        &config.mail,
+        &config.targets,
+        Settings::new(&config.orders).read_details(),
+    )?);
     outbox.announce()?;
     let rules = Arc::new(Rules::new(&config));
     tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(async {

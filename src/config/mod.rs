@@ -18,12 +18,13 @@ pub use stripe::{Api, Mode, Stripe, is_signing_secret, mode_name};
 pub use vars::{Mistakes, Secret, Vars};
 
 /// Every variable, in the order of `.env.example`.
-pub const KNOWN: [&str; 29] = [
+pub const KNOWN: [&str; 30] = [
     "DATABASE_URL",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_SECRET_KEY",
     "STRIPE_API_BASE",
     "STRIPE_MODE",
+    "STRIPE_ACCOUNT",
     "STRIPE_ACCOUNTS",
     "STRIPE_TOLERANCE",
     "ORDER_METADATA_KEY",

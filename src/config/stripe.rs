@@ -15,6 +15,8 @@ pub struct Stripe {
     pub tolerance: i64,
     /// Which events are ours to apply.
     pub mode: Mode,
+    /// Our own account's id, for events whose `context` names it.
+    pub own_account: Option<String>,
     /// Connected accounts whose events are welcome; `None` welcomes all.
     pub accounts: Option<BTreeSet<String>>,
     /// How to reach Stripe's API, where there is a key.
@@ -73,8 +75,13 @@ impl Stripe {
         if accounts.iter().any(|account| !account.starts_with("acct_")) {
             vars.mistake("STRIPE_ACCOUNTS", "has an entry that is not acct_…");
         }
+        let own_account = vars.get("STRIPE_ACCOUNT").filter(|account| !account.is_empty());
+        if own_account.as_ref().is_some_and(|account| !account.starts_with("acct_")) {
+            vars.mistake("STRIPE_ACCOUNT", "is not acct_…");
+        }
         let mode = mode(vars);
-        Self { secrets, tolerance, mode, accounts: (!accounts.is_empty()).then_some(accounts), api: api(vars, mode) }
+        let accounts = (!accounts.is_empty()).then_some(accounts);
+        Self { secrets, tolerance, mode, own_account, accounts, api: api(vars, mode) }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::db;
 use crate::intake::{Budget, Intake, Rules, Writer};
 use crate::metrics::Metrics;
+use crate::orders::Settings;
 use crate::outbox::Outbox;
 use crate::sync::{self, Fetcher};
 use crate::worker::{self, Heartbeat};
@@ -66,7 +67,10 @@ impl Server {
         let url = config.database_url.expose();
         db::check_schema(&mut db::connect(url)?)?;
         let (pool, metrics) = (db::pool(url, POOL), Metrics::default());
-        let outbox = Arc::new(Outbox::new(pool.clone(), &config.mail, &config.targets)?.with_metrics(metrics.clone()));
+        let outbox = Arc::new(
+            Outbox::new(pool.clone(), &config.mail, &config.targets, Settings::new(&config.orders).read_details())?
+                .with_metrics(metrics.clone()),
+        );
         outbox.announce()?;
         let address = (&config.host[..], config.port);
         let listener =

@@ -3,7 +3,7 @@
 use super::error::HttpError;
 use super::{State, body};
 use crate::inbox::{self, NewEvent};
-use crate::intake::rules::{self, ACCOUNT_MISMATCH, LIVEMODE_MISMATCH};
+use crate::intake::rules::{ACCOUNT_MISMATCH, LIVEMODE_MISMATCH};
 use crate::intake::{Answer, Permit, Submission, Verdict};
 use crate::metrics::{Received, SecretUsed};
 use crate::source::signature::{self, Rejection};
@@ -113,7 +113,7 @@ fn admit(body: Vec<u8>, permit: Permit, secret: usize, state: &State) -> Result<
     }
     let verdict = state.rules.judge(&event);
     report(&event, &verdict, state);
-    let stored = rules::stored(&event, &verdict, Utc::now());
+    let stored = state.rules.stored(&event, &verdict, Utc::now());
     Ok(Submission::new(NewEvent { body, ..stored }, verdict.facts, permit))
 }
 

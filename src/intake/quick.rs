@@ -147,16 +147,20 @@ fn write(
     listeners: &Listeners,
 ) -> QueryResult<bool> {
     let messages = Messages::of(ready.notices(), listeners);
-    let all = change(conditions, (inbox::insert(new), (ready.parts(), (messages.part(), ready.ended()))));
-    if !ready.is_unfinished() {
+    if !ready.changes_queued() {
         // A statement of its own is a transaction of its own.
+        let all = change(conditions, (inbox::insert(new), (ready.parts(), (messages.part(), ready.ended()))));
         return all.make(conn);
     }
-    conn.transaction(|conn| {
-        let done = all.make(conn)?;
-        if done {
-            ready.finish(conn)?;
+    let done = conn.transaction(|conn| {
+        if !change(conditions, (inbox::insert(new), ready.parts())).make(conn)? {
+            return Err(Error::RollbackTransaction);
         }
-        Ok(done)
-    })
+        ready.finish(conn, &messages)
+    });
+    match done {
+        Ok(()) => Ok(true),
+        Err(Error::RollbackTransaction) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -23,6 +23,8 @@ pub struct Rules {
     /// How events become orders.
     pub settings: Settings,
     mode: Mode,
+    /// Our own account's id: events that name it are our own.
+    own_account: Option<String>,
     accounts: Option<BTreeSet<String>>,
     /// The mode whose objects can be fetched, where any can.
     fetches: Option<bool>,
@@ -31,7 +33,7 @@ pub struct Rules {
 impl From<Settings> for Rules {
     /// Both modes and all accounts are welcome.
     fn from(settings: Settings) -> Self {
-        Self { settings, mode: Mode::Any, accounts: None, fetches: None }
+        Self { settings, mode: Mode::Any, own_account: None, accounts: None, fetches: None }
     }
 }
 
@@ -70,7 +72,13 @@ impl Rules {
         let settings = Settings::new(&config.orders);
         let stripe = &config.stripe;
         let fetches = stripe.api.as_ref().map(|api| api.livemode);
-        Self { settings, mode: stripe.mode, accounts: stripe.accounts.clone(), fetches }
+        Self {
+            settings,
+            mode: stripe.mode,
+            own_account: stripe.own_account.clone(),
+            accounts: stripe.accounts.clone(),
+            fetches,
+        }
     }
 
     /// Where an event of Stripe's stands. A panic leaves it pending, with what the panic said.
@@ -78,7 +86,7 @@ impl Rules {
         if let Some(reason) = self.unwelcome(event) {
             return Verdict::without_facts(State::Ignored, reason);
         }
-        let account_is_odd = event.account.as_deref().is_some_and(|account| storable_id(account).is_err());
+        let account_is_odd = self.account(event).is_some_and(|account| storable_id(account).is_err());
         if storable_id(&event.id).is_err() || account_is_odd {
             return Verdict::without_facts(State::Quarantined, "id: not a usable identifier");
         }
@@ -105,6 +113,32 @@ impl Rules {
         }
     }
 
+    /// The connected account that an event belongs to; `None` is our own.
+    fn account<'e>(&self, event: &'e Event<'_>) -> Option<&'e str> {
+        event.account.as_deref().filter(|account| self.own_account.as_deref() != Some(*account))
+    }
+
+    /// An event of Stripe's as it is stored, but for its bytes.
+    pub fn stored(&self, event: &Event<'_>, verdict: &Verdict, received_at: DateTime<Utc>) -> NewEvent {
+        let reason = verdict.reason.clone().filter(|_| verdict.state != State::Pending);
+        NewEvent {
+            source: "stripe",
+            account: self.account(event).map(key).unwrap_or_default(),
+            event_id: key(&event.id),
+            livemode: event.livemode,
+            event_type: event.kind.clone().into_owned(),
+            api_version: event.api_version.as_deref().map(str::to_owned),
+            created: event.created,
+            object_id: event.object_id().map(Cow::into_owned),
+            snapshot_event: event.snapshot_event().map(str::to_owned),
+            state: verdict.state,
+            reason,
+            received_at,
+            body: Vec::new(),
+            to_fetch: verdict.to_fetch,
+        }
+    }
+
     /// The mode of the orders that are ours, where there is only one.
     pub fn livemode(&self) -> Option<bool> {
         match self.mode {
@@ -128,7 +162,7 @@ impl Rules {
         if self.livemode().is_some_and(|ours| ours != event.livemode) {
             return Some(LIVEMODE_MISMATCH);
         }
-        let account_fits = match (&self.accounts, event.account.as_deref()) {
+        let account_fits = match (&self.accounts, self.account(event)) {
             (Some(accounts), Some(account)) => accounts.contains(account),
             _ => true,
         };
@@ -140,27 +174,6 @@ fn caught(take: impl FnOnce() -> Taken) -> Verdict {
     match catch_unwind(AssertUnwindSafe(take)) {
         Ok(taken) => taken.into(),
         Err(panic) => Verdict::without_facts(State::Pending, orders::panic_text(&*panic)),
-    }
-}
-
-/// An event of Stripe's as it is stored, but for its bytes.
-pub fn stored(event: &Event<'_>, verdict: &Verdict, received_at: DateTime<Utc>) -> NewEvent {
-    let reason = verdict.reason.clone().filter(|_| verdict.state != State::Pending);
-    NewEvent {
-        source: "stripe",
-        account: event.account.as_deref().map(key).unwrap_or_default(),
-        event_id: key(&event.id),
-        livemode: event.livemode,
-        event_type: event.kind.clone().into_owned(),
-        api_version: event.api_version.as_deref().map(str::to_owned),
-        created: event.created,
-        object_id: event.object_id().map(Cow::into_owned),
-        snapshot_event: event.snapshot_event().map(str::to_owned),
-        state: verdict.state,
-        reason,
-        received_at,
-        body: Vec::new(),
-        to_fetch: verdict.to_fetch,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::browse::{self, Stored};
 use super::facts::Facts;
 use super::timeline::{Change, Effect, Fold, Outcome};
-use super::{Incoming, Order, Settings, Taken, reconcile, take_stored};
+use super::{Incoming, Labelling, Order, Settings, Taken, reconcile, take_stored};
 use crate::inbox::browse::{About, EventRow, StoredEvent, about};
 use diesel::QueryResult;
 use diesel::pg::PgConnection;
@@ -103,7 +103,7 @@ pub fn rebuild(conn: &mut PgConnection, settings: &Settings, id: Uuid, write: bo
         }
         true
     })?;
-    let differences = disagreements(&stored, &facts);
+    let differences = disagreements(&stored, &facts, &settings.labelling);
     let mut outcome = None;
     if write && !differences.is_empty() {
         let incoming = Incoming::new(stored.scope.clone(), facts);
@@ -112,11 +112,11 @@ pub fn rebuild(conn: &mut PgConnection, settings: &Settings, id: Uuid, write: bo
     Ok(Some(Rebuilt { reference: stored.row.reference, events, differences, outcome }))
 }
 
-fn disagreements(stored: &Stored, facts: &Facts) -> Vec<Change> {
+fn disagreements(stored: &Stored, facts: &Facts, labelling: &Labelling) -> Vec<Change> {
     let groups = facts.clone().groups();
     let own = groups.iter().find(|group| group.name.as_str() == stored.row.reference).or(groups.first());
     let Some(own) = own else { return vec![change("events", "some", "none that can be used")] };
-    let mut found = stored.row.differences(&Order::derive(&own.name, &own.facts));
+    let mut found = stored.row.differences(&Order::derive(&own.name, &own.facts), labelling);
     match &stored.facts {
         Err(error) => found.push(change("facts", error, "what the events say")),
         Ok(known) if *known != own.facts => found.push(change("facts", "as stored", "what the events say")),

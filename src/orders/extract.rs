@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::Labelling;
 use super::facts::address::Address;
+use super::facts::label::label;
 use super::facts::shop::{Compare, Expectation, LineItem, Payments, Release, Shop};
-use super::facts::ties::is_label;
 use super::facts::{Facts, Seen, charge, dispute, invoice, payment_intent, refund, review, session};
 use crate::source::fields::{Fields, Unusable, is_currency, is_id};
 use crate::source::stripe::{self, Event, Payload, storable_id};
@@ -123,12 +123,20 @@ pub fn take(event: &Event<'_>, labelling: &Labelling) -> Taken {
     if matches!(read, Read::Session) && fields.text("mode").as_deref() == Some("setup") {
         return Taken::Ignored("setup_mode");
     }
-    let seen = Seen { at: event.created.unwrap_or(0), event: &event.id, kind: &event.kind, labelling };
+    let previous = event.previous_attributes();
+    let (at, previous) = (event.created.unwrap_or(0), previous.as_ref());
+    let seen = Seen { at, event: &event.id, kind: &event.kind, previous, labelling };
     let mut facts = Facts::default();
     match read.take(fields, &seen, &mut facts) {
+        Ok(()) if concerns_no_payment(read, &facts) => Taken::Ignored("no_payment"),
         Ok(()) => Taken::Facts(facts),
         Err(Unusable(reason)) => Taken::Quarantined(reason),
     }
+}
+
+/// Whether it is a refund that names neither a charge nor a payment intent, such as one to a customer's balance.
+fn concerns_no_payment(read: Read, facts: &Facts) -> bool {
+    matches!(read, Read::Refund) && facts.refunds.values().all(|refund| refund.ties.ids().next().is_none())
 }
 
 fn without_object(kind: &str) -> Taken {
@@ -222,8 +230,8 @@ fn check(expectation: &Expectation) -> Result<(), Unusable> {
 
 fn words_on(order: Named, shop: Shop) -> Result<Facts, Unusable> {
     let mut facts = Facts::default();
-    match (order.reference, order.object) {
-        (Some(label), None) if is_label(&label) => facts.shop.insert(label, Box::new(shop)),
+    match (order.reference.as_deref().map(label), order.object) {
+        (Some(Some(label)), None) => facts.shop.insert(label, Box::new(shop)),
         (None, Some(id)) if is_id(&id) => facts.shop_by_object.insert(id, Box::new(shop)),
         _ => return Err(Unusable::field("reference", "not one usable name")),
     };

@@ -42,6 +42,7 @@ mod grouping;
 mod memory;
 pub mod order;
 mod plan;
+pub mod present;
 mod quick;
 pub mod reading;
 mod reconcile;

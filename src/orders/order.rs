@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Payment};
 use super::customer;
-use super::facts::shop::{Expectation, LineItem, Payments};
+use super::facts::shop::{Compare, Expectation, LineItem, Payments};
 use super::facts::{Facts, Name};
 use super::reading::Reading;
 use super::reviews::Review;
@@ -89,6 +89,10 @@ pub struct Order {
     pub amount_refunded: i64,
     /// What disputes took for good.
     pub amount_lost: i64,
+    /// What the customer's balance at the shop paid.
+    pub amount_credited: i64,
+    /// Tips, part of what came in.
+    pub tip: i64,
     /// Where the customer's mails go.
     pub customer_email: Option<String>,
     /// Why there is no address although one was given.
@@ -115,7 +119,7 @@ impl Order {
     pub fn of(name: &str, reading: &Reading<'_>) -> Self {
         let currency = currency(reading);
         let sums = Sums::of(reading, currency.as_deref());
-        let money_status = sums.status(reading);
+        let money_status = sums.status(reading, currency.as_deref());
         let reviews: Vec<Review> = reading.open_reviews().cloned().collect();
         let reasons: BTreeSet<&'static str> = reviews.iter().map(|review| review.reason.as_str()).collect();
         let expected = reading.expectation.as_ref();
@@ -134,6 +138,8 @@ impl Order {
             amount_paid: sums.paid,
             amount_refunded: sums.refunded,
             amount_lost: sums.lost,
+            amount_credited: sums.credited,
+            tip: sums.tip,
             customer_email,
             email_problem,
             customer_name: customer::name(reading),
@@ -160,42 +166,67 @@ struct Sums {
     paid: i64,
     refunded: i64,
     lost: i64,
+    credited: i64,
+    tip: i64,
 }
 
 impl Sums {
     fn of(reading: &Reading<'_>, currency: Option<&str>) -> Self {
-        let counted = |attempt: &&Attempt<'_>| attempt.price.is_none_or(|price| Some(price.currency) == currency);
-        let sum = |part: fn(&Attempt<'_>) -> i64| {
-            reading.attempts.iter().filter(counted).fold(0_i64, |sum, attempt| sum.saturating_add(part(attempt)))
-        };
-        Self { paid: sum(|a| a.paid), refunded: sum(|a| a.refunded), lost: sum(|a| a.lost) }
+        let sum = |part: fn(&Attempt<'_>) -> i64| counted(reading, currency).map(part).fold(0, i64::saturating_add);
+        Self {
+            paid: sum(|a| a.paid),
+            refunded: sum(|a| a.refunded),
+            lost: sum(|a| a.lost),
+            credited: sum(|a| a.credited),
+            tip: sum(|a| a.tip),
+        }
     }
 
-    fn status(&self, reading: &Reading<'_>) -> Status {
-        let gone = self.refunded.saturating_add(self.lost);
+    fn status(&self, reading: &Reading<'_>, currency: Option<&str>) -> Status {
         if reading.attempts.iter().any(|attempt| attempt.disputed) {
             return Status::Disputed;
         }
-        if self.lost > 0 && gone >= self.paid {
-            return Status::Lost;
+        if self.paid == 0 {
+            let full = reading.attempts.iter().any(|attempt| attempt.full);
+            if full && !expects_several(reading).is_some_and(|amount| self.credited < amount) {
+                return Status::Paid;
+            }
+            return reading.attempts.iter().map(|attempt| attempt.state).min().unwrap_or(Status::Pending);
         }
-        if self.refunded > 0 {
-            return if gone >= self.paid { Status::Refunded } else { Status::PartiallyRefunded };
+        let holding: Vec<&Attempt<'_>> = counted(reading, currency).filter(|attempt| attempt.holds_money()).collect();
+        if holding.is_empty() {
+            return if self.lost > 0 { Status::Lost } else { Status::Refunded };
         }
-        if reading.attempts.iter().any(|attempt| attempt.full) && !self.falls_short(reading) {
+        let comes_to = holding.iter().fold(0_i64, |sum, attempt| sum.saturating_add(attempt.comes_to()));
+        let own = holding.iter().fold(0_i64, |sum, attempt| sum.saturating_add(attempt.own_price()));
+        let expected = expected(reading, currency).unwrap_or(own);
+        if comes_to >= expected {
             return Status::Paid;
         }
-        if self.paid > 0 {
-            return Status::PartiallyPaid;
-        }
-        reading.attempts.iter().map(|attempt| attempt.state).min().unwrap_or(Status::Pending)
+        let mut payments = counted(reading, currency).flat_map(|attempt| &attempt.payments);
+        // One that is gone as a whole was needed, unless what is there and it are more than was to be paid.
+        let was_needed = |payment: &Payment<'_>| comes_to.saturating_add(payment.paid) <= expected;
+        let went_back = payments.any(|payment| payment.refunded > 0 && (payment.holds_money() || was_needed(payment)));
+        if went_back { Status::PartiallyRefunded } else { Status::PartiallyPaid }
     }
+}
 
-    /// Several payments are to make up the expected amount, and don't yet.
-    fn falls_short(&self, reading: &Reading<'_>) -> bool {
-        let expected = reading.expectation.as_ref().filter(|expected| expected.payments == Payments::Many);
-        expected.and_then(|expected| expected.amount).is_some_and(|amount| self.paid < amount)
-    }
+/// The attempts whose money is in the order's currency.
+fn counted<'r, 'a>(reading: &'r Reading<'a>, currency: Option<&'r str>) -> impl Iterator<Item = &'r Attempt<'a>> {
+    reading.attempts.iter().filter(move |attempt| attempt.price.is_none_or(|price| Some(price.currency) == currency))
+}
+
+/// What the shop expects the payments to come to, if that can be compared.
+fn expected(reading: &Reading<'_>, currency: Option<&str>) -> Option<i64> {
+    let expectation = reading.expectation.as_ref()?;
+    let comparable = expectation.compare == Compare::Total
+        && expectation.currency.as_deref().is_none_or(|expected| Some(expected) == currency);
+    expectation.amount.filter(|_| comparable)
+}
+
+/// The amount that several payments are to make up.
+fn expects_several(reading: &Reading<'_>) -> Option<i64> {
+    reading.expectation.as_ref().filter(|expected| expected.payments == Payments::Many)?.amount
 }
 
 fn currency(reading: &Reading<'_>) -> Option<String> {

@@ -4,7 +4,7 @@
 //! grouped anew by the law; each group is then written back to the order that had it. In the common case that is one
 //! order and one group. Where a new label or link joins orders, the lesser retires; where it parts them, references move.
 
-use super::facts::{Facts, Group, ReferenceKind};
+use super::facts::{Facts, Group, Reference, ReferenceKind};
 use super::order::{Order, Status};
 use super::reading::Reading;
 use super::store::{Locked, Move, Scope, Scoped, Written};
@@ -39,6 +39,9 @@ pub struct Plan {
     pub retired: Vec<(Uuid, Uuid)>,
     /// References that change hands.
     pub moves: Vec<Move>,
+    /// Keys of notices that are due no longer, before anybody was told: a sum that its refund explains, a review that
+    /// settled itself. To be done before notices are queued.
+    pub withdrawals: Vec<String>,
     /// Notices that became due.
     pub notices: Vec<NewNotice>,
     /// Keys of notices that need wait no longer, with what they are about by now.
@@ -59,6 +62,7 @@ impl Plan {
         self.writes.extend(other.writes);
         self.retired.extend(other.retired);
         self.moves.extend(other.moves);
+        self.withdrawals.extend(other.withdrawals);
         self.notices.extend(other.notices);
         self.end_waits.extend(other.end_waits);
         self.holds.extend(other.holds);
@@ -85,6 +89,8 @@ impl Plan {
                 notice.about.clone_from(about);
             }
         }
+        // Likewise what is only now to be queued and due no longer.
+        self.notices.retain(|notice| !later.withdrawals.contains(&notice.key));
         self.holds.retain(|order| !later.releases.contains(order));
         self.releases.retain(|order| !later.holds.contains(order));
         self.extend(later);
@@ -103,14 +109,19 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
 
     let mut plan = Plan::default();
     let mut after = BTreeMap::new();
+    let mut due_now = BTreeSet::new();
     for (id, group) in groups {
         let known = before.orders.get(&id);
         let same = known.is_some_and(|known| *known.facts == group.facts && known.name == name(&group));
         if same && cluster.anew != Some(id) {
+            // Its notices stay due; those of no other group can be among them.
+            due_now.extend(before.owed.iter().filter(|(_, owed)| owed.order == id).map(|(key, _)| key.clone()));
             after.insert(id, group);
             continue;
         }
         let (order, owed) = read(name(&group), &group.facts);
+        let owed: Vec<Owed> = owed.into_iter().map(|(notice, by_mail)| Owed { notice, by_mail, order: id }).collect();
+        due_now.extend(owed.iter().map(|owed| owed.notice.key.clone()));
         tell(&mut plan, settings, &before, id, &order, owed);
         let version = before.orders.get(&id).map_or(0, |known| known.version);
         let facts =
@@ -118,6 +129,9 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
         plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts });
         after.insert(id, group);
     }
+    let can_go = |owed: &Owed| matches!(owed.notice.wait, Some(Wait::RefundObject | Wait::Settling));
+    let gone = before.owed.iter().filter(|(key, owed)| can_go(owed) && !due_now.contains(*key));
+    plan.withdrawals.extend(gone.map(|(key, _)| key.clone()));
     // One order, found by all of its references: the common case.
     if !cluster.named.iter().eq(after.keys()) || after.len() > 1 {
         rearrange(&mut plan, cluster, &before, &after);
@@ -136,6 +150,8 @@ struct Owed {
     notice: Notice,
     /// A mail is due with it: one to the customer is owed once there is an address.
     by_mail: bool,
+    /// The order that owes it.
+    order: Uuid,
 }
 
 struct Known<'a> {
@@ -151,7 +167,8 @@ impl<'a> Before<'a> {
         for row in locked {
             let facts = row.facts.as_ref().map_err(Clone::clone)?;
             let (order, due) = read(&row.reference, facts);
-            owed.extend(due);
+            let due = due.into_iter().map(|(notice, by_mail)| Owed { notice, by_mail, order: row.id });
+            owed.extend(due.map(|owed| (owed.notice.key.clone(), owed)));
             orders.insert(
                 row.id,
                 Known { name: &row.reference, facts, version: row.version, in_review: is_held(&order) },
@@ -172,21 +189,16 @@ fn name(group: &Group) -> &str {
     group.name.as_str()
 }
 
-/// What `facts` are, and what they owe, by key.
-fn read(name: &str, facts: &Facts) -> (Order, Vec<(String, Owed)>) {
+/// What `facts` are, and the notices that they owe, each with whether a mail is due with it.
+fn read(name: &str, facts: &Facts) -> (Order, Vec<(Notice, bool)>) {
     let reading = Reading::of(facts);
-    let order = Order::of(name, &reading);
-    let with_key = |notice: Notice| {
-        let by_mail = match outbox::audience(&notice.kind) {
-            Some(Audience::Customer) => order.customer_email.is_some(),
-            Some(Audience::Shop) => true,
-            None => false,
-        };
-        let by_mail = by_mail && !notice.unmailed;
-        (notice.key.clone(), Owed { notice, by_mail })
+    let by_mail = |notice: &Notice| match outbox::audience(&notice.kind) {
+        Some(Audience::Customer) => notice.addressed && !notice.unmailed,
+        Some(Audience::Shop) => true,
+        None => false,
     };
-    let owed = due::due_by(&reading).into_iter().map(with_key).collect();
-    (order, owed)
+    let owed = due::due_by(&reading).into_iter().map(|notice| (by_mail(&notice), notice));
+    (Order::of(name, &reading), owed.map(|(by_mail, notice)| (notice, by_mail)).collect())
 }
 
 fn is_held(order: &Order) -> bool {
@@ -219,13 +231,17 @@ fn assign(cluster: &Cluster<'_>, before: &Before<'_>, groups: Vec<Group>) -> Vec
 }
 
 /// Queues what became due, and lets go or holds back what waits.
-fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, owed: Vec<(String, Owed)>) {
+fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, order: &Order, owed: Vec<Owed>) {
     let held = is_held(order);
-    for (key, Owed { notice, by_mail }) in owed {
+    for Owed { notice, by_mail, .. } in owed {
+        let key = notice.key.clone();
         let earlier = before.owed.get(&key);
+        // Under a name that it no longer has it may have stood for another one: it is queued under its own, if it never was.
+        let earlier_names = |earlier: &&Owed| earlier.notice.also.iter().all(|name| notice.also.contains(name));
+        let earlier_news = earlier.filter(earlier_names);
         let new = NewNotice {
-            by_mail: by_mail && earlier.is_none_or(|earlier| !earlier.by_mail),
-            to_listeners: earlier.is_none(),
+            by_mail: by_mail && earlier_news.is_none_or(|earlier| !earlier.by_mail),
+            to_listeners: earlier_news.is_none(),
             ..new(&notice, id, held, settings)
         };
         if earlier.is_some_and(|earlier| earlier.notice.wait.is_some()) && notice.wait.is_none() {
@@ -252,6 +268,7 @@ fn new(notice: &Notice, order: Uuid, in_review: bool, settings: &Settings) -> Ne
     });
     NewNotice {
         also: notice.also.clone(),
+        mailed_after: notice.after.clone(),
         order_id: Some(order),
         delay_seconds,
         waiting: notice.wait.is_some(),
@@ -263,13 +280,18 @@ fn new(notice: &Notice, order: Uuid, in_review: bool, settings: &Settings) -> Ne
 /// Orders were joined or parted: references and messages follow their facts, rows without facts retire.
 fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after: &BTreeMap<Uuid, Group>) {
     let names: BTreeSet<&str> = after.values().map(name).collect();
+    // A label that several orders bear and that names none of them stays where it is.
+    let mut bearers: BTreeMap<Reference, usize> = BTreeMap::new();
+    for reference in after.values().flat_map(|group| group.facts.references()) {
+        *bearers.entry(reference).or_default() += 1;
+    }
     let owners: BTreeSet<Uuid> = before.orders.keys().chain(&cluster.named).copied().collect();
     for (to, group) in after {
         for reference in group.facts.references() {
             // A label that lost names the order that won it, unless some other order of the pool bears it.
             let elsewhere = reference.kind == ReferenceKind::Label
                 && reference.value != name(group)
-                && names.contains(&reference.value[..]);
+                && (names.contains(&reference.value[..]) || bearers.get(&reference).is_some_and(|count| *count > 1));
             if !elsewhere {
                 let scoped = Scoped { reference, scope: cluster.scope.clone() };
                 let leave = owners.iter().filter(|from| *from != to);
@@ -277,7 +299,7 @@ fn rearrange(plan: &mut Plan, cluster: &Cluster<'_>, before: &Before<'_>, after:
             }
         }
         let (order, owed) = read(name(group), &group.facts);
-        plan.rehomed.extend(owed.into_iter().map(|(key, _)| (key, *to)));
+        plan.rehomed.extend(owed.into_iter().map(|(notice, _)| (notice.key, *to)));
         // Messages come with the flag of the order that they leave.
         if is_held(&order) { plan.holds.push(*to) } else { plan.releases.push(*to) }
     }

@@ -9,7 +9,7 @@ use super::Settings;
 use super::grouping::{Asked, Incoming, group, name_all, unnamed};
 use super::memory::Memory;
 use super::plan::Plan;
-use super::reconcile::{compute, hold_and_release};
+use super::reconcile::{compute, end_waits, hold_and_release, withdraw};
 use super::store::{self, Known, Looked, Scoped, Written};
 use crate::db::{Part, Parts, Values};
 use crate::outbox::{self, NewNotice};
@@ -120,16 +120,20 @@ impl Ready {
         outbox::ended(&self.plan.end_waits)
     }
 
-    /// Messages that were queued before are to be held or let go: [`Ready::finish`] is needed, in the same transaction.
-    pub fn is_unfinished(&self) -> bool {
-        !(self.plan.holds.is_empty() && self.plan.releases.is_empty())
+    /// Messages that were queued before are to be withdrawn, held or let go: they are locked after the orders, so
+    /// [`Ready::finish`] is needed, in the same transaction.
+    pub fn changes_queued(&self) -> bool {
+        !(self.plan.holds.is_empty() && self.plan.releases.is_empty() && self.plan.withdrawals.is_empty())
     }
 
-    /// Holds messages that were queued before, and lets them go.
+    /// Withdraws messages that were queued before, queues `messages`, and holds or lets go what waits.
     ///
     /// # Errors
     /// The database's.
-    pub fn finish(&self, conn: &mut PgConnection) -> QueryResult<()> {
+    pub fn finish(&self, conn: &mut PgConnection, messages: &outbox::Messages<'_>) -> QueryResult<()> {
+        withdraw(conn, &self.plan)?;
+        messages.queue(conn)?;
+        end_waits(conn, &self.plan)?;
         hold_and_release(conn, &self.plan)
     }
 

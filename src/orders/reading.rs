@@ -35,4 +35,10 @@ impl<'a> Reading<'a> {
         let reviews = reviews(&attempts, expectation.as_ref());
         Self { attempts, expectation, release, reviews }
     }
+
+    /// What a person must still look at, sorted.
+    pub fn open_reviews(&self) -> impl Iterator<Item = &Review> {
+        let is_open = |review: &&Review| self.release.as_ref().is_none_or(|release| !review.is_released(release));
+        self.reviews.iter().filter(is_open)
+    }
 }

@@ -213,12 +213,11 @@ fn write(conn: &mut PgConnection, mut plan: Plan) -> QueryResult<()> {
 }
 
 fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
+    withdraw(conn, plan)?;
     if !plan.notices.is_empty() {
         outbox::enqueue(conn, &plan.notices)?;
     }
-    if !plan.end_waits.is_empty() {
-        outbox::end_wait(conn, &plan.end_waits)?;
-    }
+    end_waits(conn, plan)?;
     for names in &plan.same {
         outbox::keep_one(conn, names)?;
     }
@@ -226,6 +225,16 @@ fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
         outbox::rehome(conn, &plan.rehomed)?;
     }
     hold_and_release(conn, plan)
+}
+
+/// Withdraws messages that were queued before, so that others can be queued in their place.
+pub(super) fn withdraw(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
+    if plan.withdrawals.is_empty() { Ok(()) } else { outbox::withdraw(conn, &plan.withdrawals).map(drop) }
+}
+
+/// Ends the grace period of messages that were queued before.
+pub(super) fn end_waits(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
+    if plan.end_waits.is_empty() { Ok(()) } else { outbox::end_wait(conn, &plan.end_waits).map(drop) }
 }
 
 /// Holds messages that were queued before, and lets them go.

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::attempt::{Attempt, Price};
-use super::facts::ObjectKind;
+use super::Status;
+use super::attempt::{Attempt, Payment, Price};
 use super::facts::shop::{Compare, Expectation, Payments, Release};
-use super::facts::ties::Label;
-use super::reading::Reading;
-use super::{LabelSource, Status};
 
 /// Why a person must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +70,7 @@ impl Review {
     }
 
     /// Whether a person has seen exactly these facts. An object may have got a better name since.
-    fn is_released(&self, release: &Release) -> bool {
+    pub(super) fn is_released(&self, release: &Release) -> bool {
         release.released.iter().any(|token| {
             let Some((reason, rest)) = token.split_once(':') else {
                 return false;
@@ -83,14 +80,6 @@ impl Review {
             let seen = |object: &Vec<String>| object.iter().any(|name| stated.contains(name.as_str()));
             reason == self.reason.as_str() && detail == self.detail && self.objects.iter().all(seen)
         })
-    }
-}
-
-impl Reading<'_> {
-    /// What a person must still look at, sorted.
-    pub fn open_reviews(&self) -> impl Iterator<Item = &Review> {
-        let is_open = |review: &&Review| self.release.as_ref().is_none_or(|release| !review.is_released(release));
-        self.reviews.iter().filter(is_open)
     }
 }
 
@@ -112,8 +101,8 @@ fn second_payments(attempts: &[Attempt<'_>], expectation: Option<&Expectation>, 
         return;
     }
     let holding = || attempts.iter().filter(|attempt| attempt.holds_money());
-    // An attempt has at most one payment for each payment intent, and one where it has none: mostly one in all.
-    if holding().map(|attempt| attempt.component.payment_intents.len().max(1)).sum::<usize>() < 2 {
+    // Mostly there is one payment in all.
+    if holding().map(|attempt| attempt.payments.len()).sum::<usize>() < 2 {
         return;
     }
     let mut objects: Vec<Vec<String>> = holding().flat_map(payments_of).collect();
@@ -122,7 +111,7 @@ fn second_payments(attempts: &[Attempt<'_>], expectation: Option<&Expectation>, 
     }
     objects.sort();
     let shared =
-        |attempt: &Attempt<'_>| matches!(attempt.component.label(), Some(Label(LabelSource::ClientReferenceId, _)));
+        |attempt: &Attempt<'_>| attempt.component.label().is_some_and(|label| label.rank.is_client_reference());
     let reason = if holding().any(shared) { Reason::SharedReference } else { Reason::DoublePayment };
     reviews.push(Review::new(reason, objects, String::new()));
 }
@@ -197,14 +186,16 @@ fn suspicions(attempt: &Attempt<'_>, reviews: &mut Vec<Review>) {
 
 /// The facts don't fit each other.
 fn contradictions(attempt: &Attempt<'_>, reviews: &mut Vec<Review>) {
-    let labels: BTreeSet<&str> = attempt.component.labels.iter().map(|label| label.1.as_str()).collect();
-    if labels.len() > 1 {
-        reviews.push(Review::new(Reason::ConflictingReference, vec![names(attempt)], labels.len().to_string()));
+    let labels = attempt.component.rival_labels().len();
+    if labels > 1 {
+        reviews.push(Review::new(Reason::ConflictingReference, vec![names(attempt)], labels.to_string()));
     }
-    let gone = attempt.refunded.saturating_add(attempt.lost);
-    if gone > attempt.paid {
-        let detail = format!("{gone}/{}", attempt.paid);
-        reviews.push(Review::new(Reason::RefundAbovePayment, vec![names(attempt)], detail));
+    for payment in &attempt.payments {
+        let gone = payment.refunded.saturating_add(payment.lost);
+        if gone > payment.paid {
+            let detail = format!("{gone}/{}", payment.paid);
+            reviews.push(Review::new(Reason::RefundAbovePayment, vec![names_of(payment)], detail));
+        }
     }
     for (id, invoice) in &attempt.component.invoices {
         if invoice.overpaid && attempt.paid > 0 {
@@ -213,17 +204,21 @@ fn contradictions(attempt: &Attempt<'_>, reviews: &mut Vec<Review>) {
     }
 }
 
-/// The payments of an attempt that should be the only ones: several may pay one invoice.
+/// The payments of an attempt that should be the only ones: several may pay one invoice. One that is gone as a whole is
+/// history.
 fn payments_of(attempt: &Attempt<'_>) -> Vec<Vec<String>> {
-    let payments = attempt.payments();
-    if payments.len() < 2 || !attempt.component.invoices.is_empty() {
+    let holding: Vec<_> = attempt.payments.iter().filter(|payment| payment.holds_money()).collect();
+    if holding.len() < 2 || !attempt.component.invoices.is_empty() {
         return vec![names(attempt)];
     }
-    payments.iter().map(|payment| vec![payment.name.to_owned()]).collect()
+    holding.iter().map(|payment| vec![payment.name.to_owned()]).collect()
 }
 
 fn names(attempt: &Attempt<'_>) -> Vec<String> {
-    let names = attempt.component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other);
-    let names: Vec<String> = names.map(|(_, id)| (*id).to_owned()).collect();
+    let names: Vec<String> = attempt.names().into_iter().map(str::to_owned).collect();
     if names.is_empty() { vec![attempt.component.name().to_owned()] } else { names }
+}
+
+fn names_of(payment: &Payment<'_>) -> Vec<String> {
+    std::iter::once(payment.name).chain(payment.also.iter().copied()).map(str::to_owned).collect()
 }

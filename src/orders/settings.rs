@@ -1,7 +1,9 @@
 //! How events become orders here, by the configuration.
 
-use super::{LabelSource, Labelling};
+use super::{LabelSource, Labelling, present};
 use crate::config::{self, ReferenceFrom};
+use crate::outbox::ReadDetails;
+use std::sync::Arc;
 
 /// How events become orders here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,5 +29,11 @@ impl Settings {
             grace_seconds: i32::try_from(config.confirm_grace.as_secs()).unwrap_or(i32::MAX),
             largest: None,
         }
+    }
+
+    /// Reads what an order's columns don't hold from its stored facts, for messages.
+    pub fn read_details(&self) -> ReadDetails {
+        let labelling = self.labelling.clone();
+        Arc::new(move |facts| present::details(facts, &labelling))
     }
 }

@@ -129,6 +129,8 @@ fn fields(order: &Order) -> Vec<(&'static str, Value)> {
         ("amount_paid", json!(order.amount_paid)),
         ("amount_refunded", json!(order.amount_refunded)),
         ("amount_lost", json!(order.amount_lost)),
+        ("amount_credited", json!(order.amount_credited)),
+        ("tip", json!(order.tip)),
         ("customer_email", json!(order.customer_email)),
         ("customer_name", json!(order.customer_name)),
         ("locale", json!(order.locale)),
@@ -148,5 +150,6 @@ fn seen(order: &Order) -> Value {
 
 /// What is seen of an order that is not there yet; any other field is null.
 fn nothing() -> Value {
-    json!({ "review_reasons": [], "amount_paid": 0, "amount_refunded": 0, "amount_lost": 0, "renewal": false })
+    json!({ "review_reasons": [], "amount_paid": 0, "amount_refunded": 0, "amount_lost": 0, "amount_credited": 0, "tip": 0,
+        "renewal": false })
 }

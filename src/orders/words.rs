@@ -7,8 +7,8 @@ mod store;
 
 use super::browse::Stored;
 use super::facts::address::Address;
+use super::facts::label::{label, normalized};
 use super::facts::shop::{Compare, Expectation, LineItem, Payments};
-use super::facts::ties::is_label;
 use super::reading::Reading;
 use super::{Facts, Name, Scope};
 use crate::inbox::{NewEvent, State};
@@ -126,8 +126,9 @@ pub struct Released {
 impl Addressed {
     /// An order that nothing is known of yet: under one of Stripe's ids, or the shop's own reference.
     pub fn unknown(scope: Scope, name: &str) -> Self {
-        let is_object = is_id(name) && NAMING.iter().any(|prefix| name.starts_with(prefix));
-        let name = if is_object { Name::Object(name.to_owned()) } else { Name::Label(name.to_owned()) };
+        let name = normalized(name).into_owned();
+        let is_object = is_id(&name) && NAMING.iter().any(|prefix| name.starts_with(prefix));
+        let name = if is_object { Name::Object(name) } else { Name::Label(name) };
         Self { scope, name, facts: Facts::default() }
     }
 
@@ -208,7 +209,7 @@ fn event(
 
 /// Whether `reference` can name an order.
 pub fn is_reference(reference: &str) -> bool {
-    is_label(reference) && reference.len() <= LONGEST
+    label(reference).is_some_and(|reference| reference.len() <= LONGEST)
 }
 
 /// The mode of an order that nothing is known of yet: live once this receiver has had a live order.

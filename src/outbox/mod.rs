@@ -56,13 +56,13 @@ use crate::config::mail::Mail;
 use crate::config::{Secret, Targets};
 use crate::db::DbPool as Pool;
 use crate::metrics::Metrics;
-use crate::notices::Kind;
+use crate::notices::{Kind, OrderDetails};
 
 pub use deliver::{run, run_once};
 pub use destinations::{Listening, listening};
 pub use lines::LineItems;
 pub use queue::{
-    Listeners, MAIL, Messages, NewNotice, adopt, end_wait, ended, enqueue, hold, keep_one, rehome, release,
+    Listeners, MAIL, Messages, NewNotice, adopt, end_wait, ended, enqueue, hold, keep_one, rehome, release, withdraw,
 };
 pub use templates::{Audience, Templates, audience};
 
@@ -93,6 +93,9 @@ impl MessageKind {
         }
     }
 }
+
+/// Reads what an order's columns don't hold from its stored facts, which mean nothing here.
+pub type ReadDetails = Arc<dyn Fn(&str) -> Result<OrderDetails, String> + Send + Sync>;
 
 /// All that delivery needs. Cheap to clone.
 #[derive(Clone)]
@@ -128,10 +131,10 @@ impl Outbox {
     const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
     /// Checks the settings and renders every template once.
-    pub fn new(pool: Pool, mail: &Mail, targets: &Targets) -> anyhow::Result<Self> {
+    pub fn new(pool: Pool, mail: &Mail, targets: &Targets, details: ReadDetails) -> anyhow::Result<Self> {
         Ok(Self {
             pool,
-            post: Arc::new(Post::new(mail, targets)?),
+            post: Arc::new(Post::new(mail, targets, details)?),
             metrics: Metrics::default(),
             batch: Self::MAILS,
             total: Self::TOTAL,
@@ -183,10 +186,11 @@ struct Post {
     admin: Option<String>,
     /// Who says what was bought.
     lines: OnceLock<Arc<dyn LineItems>>,
+    details: ReadDetails,
 }
 
 impl Post {
-    fn new(mail: &Mail, targets: &Targets) -> anyhow::Result<Self> {
+    fn new(mail: &Mail, targets: &Targets, details: ReadDetails) -> anyhow::Result<Self> {
         let templates = Templates::load(mail.templates_dir.as_deref())?;
         let mailer = Mailer::new(mail)?;
         let email = mailer.shop_address();
@@ -194,7 +198,7 @@ impl Post {
             Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), logo: mail.shop_logo.clone(), email };
         let client = Client::new(targets.allow_private, mail.deadline, Arc::new(target::SystemLookup))?;
         let (slack, admin) = (targets.slack.clone(), targets.admin_url.clone());
-        Ok(Self { templates, shop, mailer, client, slack, admin, lines: OnceLock::new() })
+        Ok(Self { templates, shop, mailer, client, slack, admin, lines: OnceLock::new(), details })
     }
 
     /// Renders the message and hands it over.
@@ -203,7 +207,7 @@ impl Post {
     /// Where it can't be rendered: nobody was asked anything.
     async fn send(&self, pool: &Pool, message: &Claimed) -> anyhow::Result<Outcome> {
         let kind = Kind::try_from(message.notice.clone())?;
-        let order = message.order().context("the order can't be read")?;
+        let order = message.order(&self.details).context("the order can't be read")?;
         if message.kind != MessageKind::Webhook.name() && is_over(&kind, order.as_ref().map(|order| &order.status[..]))
         {
             return Ok(Outcome::Over("superseded: the order has moved on".to_owned()));

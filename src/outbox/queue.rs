@@ -14,7 +14,7 @@ use super::templates::{Audience, audience};
 use crate::db::{Part, Values};
 use crate::notices::Kind;
 
-pub use store::{adopt, end_wait, ended, hold, keep_one, rehome, release};
+pub use store::{adopt, end_wait, ended, hold, keep_one, rehome, release, withdraw};
 
 /// The destination of every mail.
 pub const MAIL: &str = "mail";
@@ -29,6 +29,8 @@ pub struct NewNotice {
     pub key: String,
     /// Other names of the same notice: where it was ever queued under any of them, it is not queued again.
     pub also: Vec<String>,
+    /// Names of messages after which alone its mail is sent: it takes their news back.
+    pub mailed_after: Vec<String>,
     /// The notice's own data, as JSON.
     pub about: String,
     /// The order that it is rendered from.
@@ -58,6 +60,7 @@ impl NewNotice {
             kind,
             key,
             also: Vec::new(),
+            mailed_after: Vec::new(),
             about: serde_json::to_string(about).expect("plain data with names for keys"),
             order_id: None,
             event: None,
@@ -137,6 +140,14 @@ impl<'a> Messages<'a> {
     /// One for each destination that hears of one of `notices`.
     pub fn of(notices: &'a [NewNotice], listeners: &'a Listeners) -> Self {
         Self(fan_out(notices, &listeners.each))
+    }
+
+    /// Queues those that were never queued, in the caller's transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn queue(&self, conn: &mut PgConnection) -> QueryResult<usize> {
+        if self.0.is_empty() { Ok(0) } else { store::queueing(&self.0).unconditional().execute(conn) }
     }
 
     /// Queues those that were never queued, as part of a change.

@@ -13,11 +13,13 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::ReadDetails;
 use super::deliver::Outcome;
 use super::destinations::{self, Troubles};
 use super::queue::{NewNotice, enqueue};
 use super::templates::told_to_the_shop;
 use crate::notices::OrderView;
+use serde::Deserialize;
 
 /// A message that this worker alone may send until its lease ends.
 #[derive(Clone, Debug, QueryableByName)]
@@ -71,9 +73,19 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
-    /// The order as it is now, if there is one.
-    pub fn order(&self) -> serde_json::Result<Option<OrderView>> {
-        self.order.as_deref().map(serde_json::from_str).transpose()
+    /// The order as it is now, if there is one, with what `details` reads from its facts.
+    ///
+    /// # Errors
+    /// Fails if the row or its facts cannot be read.
+    pub fn order(&self, details: &ReadDetails) -> anyhow::Result<Option<OrderView>> {
+        #[derive(Deserialize)]
+        struct Stored {
+            facts: String,
+        }
+        let Some(row) = self.order.as_deref() else { return Ok(None) };
+        let view: OrderView = serde_json::from_str(row)?;
+        let Stored { facts } = serde_json::from_str(row)?;
+        Ok(Some(view.with(details(&facts).map_err(anyhow::Error::msg)?)))
     }
 }
 
@@ -100,6 +112,16 @@ fn by_keys<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Q
     })
 }
 
+/// Whether the order `r` is a subscription's first payment after a trial: an invoice of zero came before, and no payment.
+macro_rules! follows_trial {
+    () => {
+        "EXISTS (SELECT FROM orders t WHERE t.subscription = r.subscription AND t.account = r.account AND t.livemode = r.livemode \
+                   AND t.id < r.id AND t.amount_expected = 0 AND t.merged_into IS NULL) \
+         AND NOT EXISTS (SELECT FROM orders p WHERE p.subscription = r.subscription AND p.account = r.account AND p.livemode = r.livemode \
+                   AND p.id < r.id AND p.amount_paid > 0 AND p.merged_into IS NULL)"
+    };
+}
+
 /// Takes messages that are due, the longest due first, and keeps other workers away for `lease`. A destination that
 /// hangs keeps no more than its own room. Slack gets one message a second from all workers together.
 ///
@@ -115,7 +137,7 @@ pub(super) fn claim(
     lease: Duration,
 ) -> QueryResult<Vec<Claimed>> {
     let (busy, counts): (Vec<&str>, Vec<i32>) = room.busy.iter().map(|(id, count)| (id.as_str(), *count)).unzip();
-    let due = prepared!(
+    const CLAIM: &str = concat!(
         "WITH turn AS MATERIALIZED ( \
              SELECT d.id FROM destinations d WHERE d.kind = 'slack' AND d.state = 'active' AND d.next_at <= now() \
                AND EXISTS (SELECT FROM outbox m WHERE m.destination = d.id AND m.state = 'queued' AND NOT m.held AND m.next_at <= now()) \
@@ -141,23 +163,27 @@ pub(super) fn claim(
                    (SELECT row_to_json(v)::text FROM ( \
                         SELECT r.reference, r.account, r.livemode, r.status, r.money_status, r.review_reasons, r.currency, \
                                r.amount_expected, r.amount_paid, r.amount_refunded, r.amount_lost, r.customer_email, \
-                               r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at \
+                               r.customer_name, r.locale, r.subscription, r.renewal, r.line_items, r.version, r.created_at, r.updated_at, r.facts, \
+                               r.renewal AND ",
+        follows_trial!(),
+        " AS follows_trial \
                         FROM orders r WHERE r.merged_into IS NULL AND r.id = ( \
                             WITH RECURSIVE survivor AS ( \
                                 SELECT id, merged_into FROM orders WHERE id = m.order_id \
                                 UNION SELECT n.id, n.merged_into FROM orders n JOIN survivor s ON n.id = s.merged_into) \
                             SELECT id FROM survivor WHERE merged_into IS NULL)) v) AS \"order\", \
                    m.created_at, due.next_at AS due_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
-                   CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret",
-    )
-    .bind::<Integer, _>(room.mails)
-    .bind::<Integer, _>(room.others)
-    .bind::<Array<Text>, _>(busy)
-    .bind::<Array<Integer>, _>(counts)
-    .bind::<Array<Text>, _>(told_to_the_shop())
-    .bind::<Integer, _>(room.total)
-    .bind::<SqlUuid, _>(token)
-    .bind::<Double, _>(lease.as_secs_f64());
+                   CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret"
+    );
+    let due = prepared!(CLAIM)
+        .bind::<Integer, _>(room.mails)
+        .bind::<Integer, _>(room.others)
+        .bind::<Array<Text>, _>(busy)
+        .bind::<Array<Integer>, _>(counts)
+        .bind::<Array<Text>, _>(told_to_the_shop())
+        .bind::<Integer, _>(room.total)
+        .bind::<SqlUuid, _>(token)
+        .bind::<Double, _>(lease.as_secs_f64());
     by_keys(conn, |conn| due.load(conn))
 }
 

@@ -3,6 +3,7 @@
 use super::fields::{Fields, Key};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// The fields of the root, `data` perhaps not among them, and `data.object`.
@@ -10,6 +11,8 @@ use std::fmt;
 pub(super) struct Envelope<'a> {
     pub root: Fields<'a>,
     pub object: Carried<'a>,
+    /// `data.previous_attributes`, unread.
+    pub previous: Option<&'a RawValue>,
 }
 
 /// What stands in the place of `data.object`.
@@ -36,13 +39,15 @@ impl<'a> Envelope<'a> {
 
     fn parse_patiently(json: &'a str) -> Result<Self, serde_json::Error> {
         let root = Fields::parse(json)?;
-        let object = root.object("data").and_then(|data| data.get("object").ok().flatten());
+        let data = root.object("data");
+        let previous = data.as_ref().and_then(|data| data.get("previous_attributes").ok().flatten());
+        let object = data.and_then(|data| data.get("object").ok().flatten());
         let object = match object.map(|object| Fields::parse(object.get())) {
             None => Carried::Nothing,
             Some(Err(_)) => Carried::Odd,
             Some(Ok(fields)) => Carried::Object(fields),
         };
-        Ok(Self { root, object })
+        Ok(Self { root, object, previous })
     }
 }
 
@@ -65,8 +70,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
                         root.push((key, map.next_value()?));
                     }
                 }
-                let object = data.and_then(|Data(object)| object).map_or(Carried::Nothing, Carried::Object);
-                Ok(Envelope { root: Fields::from(root), object })
+                let Data { object, previous } = data.unwrap_or_default();
+                let object = object.map_or(Carried::Nothing, Carried::Object);
+                Ok(Envelope { root: Fields::from(root), object, previous })
             }
         }
         deserializer.deserialize_map(Root)
@@ -78,8 +84,12 @@ fn once<T, E: Error>(place: &mut Option<T>, value: T) -> Result<(), E> {
     if place.replace(value).is_some() { Err(E::custom("stands twice")) } else { Ok(()) }
 }
 
-/// The object that stands under `data`, if any.
-struct Data<'a>(Option<Fields<'a>>);
+/// The members of `data` that are read.
+#[derive(Default)]
+struct Data<'a> {
+    object: Option<Fields<'a>>,
+    previous: Option<&'a RawValue>,
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -92,15 +102,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut object = None;
+                let (mut object, mut previous) = (None, None);
                 while let Some(Key(key)) = map.next_key()? {
-                    if key == "object" {
-                        once(&mut object, map.next_value::<Option<Fields<'de>>>()?)?;
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
+                    match &*key {
+                        "object" => once(&mut object, map.next_value::<Option<Fields<'de>>>()?)?,
+                        "previous_attributes" => once(&mut previous, map.next_value::<&'de RawValue>()?)?,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                Ok(Data(object.flatten()))
+                Ok(Data { object: object.flatten(), previous })
             }
         }
         // Anything else is for the patient reader.

@@ -48,6 +48,16 @@ impl<'a> Fields<'a> {
         (!text.contains('\0')).then_some(text)
     }
 
+    /// Every field that holds a string which can be stored; of one that stands twice, the first.
+    pub fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        let stored = |text: &str| !text.contains('\0');
+        let text = move |(key, raw): &(Cow<'a, str>, &'a RawValue)| {
+            let value = string(raw).filter(|value| stored(value))?;
+            stored(key).then(|| (key.clone().into_owned(), value.into_owned()))
+        };
+        self.0.iter().rev().filter_map(text)
+    }
+
     /// A string that must be one where the field is there.
     pub fn word(&self, name: &str) -> Result<Option<Cow<'a, str>>, Unusable> {
         match self.get(name)? {

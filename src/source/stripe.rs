@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use serde_json::value::RawValue;
+
 use super::envelope::{Carried, Envelope};
 use super::fields::{Fields, is_id, string};
 
@@ -23,7 +25,8 @@ pub struct Event<'a> {
     pub id: Cow<'a, str>,
     /// Its `type`; empty where that is missing or no plain word.
     pub kind: Cow<'a, str>,
-    /// The connected account that it belongs to; absent is our own. Untrusted like `id`; see [`storable_id`].
+    /// The account that it belongs to: `account`, else the last `acct_…` of its `context`. Absent is our own.
+    /// Untrusted like `id`; see [`storable_id`].
     pub account: Option<Cow<'a, str>>,
     /// Real money; absent counts as a test.
     pub livemode: bool,
@@ -33,6 +36,7 @@ pub struct Event<'a> {
     pub api_version: Option<Cow<'a, str>>,
     /// What it carries.
     pub payload: Payload<'a>,
+    previous: Option<&'a RawValue>,
 }
 
 /// What an event carries.
@@ -54,6 +58,11 @@ pub enum Payload<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// The fields that changed, as they were before: `data.previous_attributes`.
+    pub fn previous_attributes(&self) -> Option<Fields<'a>> {
+        Fields::parse(self.previous?.get()).ok()
+    }
+
     /// The type of the snapshot event that tells the same: a thin one of a `v1` resource bears the prefix `v1.`.
     pub fn kind_of_snapshot(&self) -> &str {
         self.kind.strip_prefix("v1.").filter(|_| matches!(self.payload, Payload::Thin { .. })).unwrap_or(&self.kind)
@@ -110,12 +119,11 @@ pub fn parse(body: &[u8]) -> Result<Event<'_>, InvalidPayload> {
     if nested_too_deeply(body) {
         return Err(InvalidPayload::TooDeep);
     }
-    let Envelope { root, object } = Envelope::parse(text).map_err(|_| InvalidPayload::NotAnObject)?;
+    let Envelope { root, object, previous } = Envelope::parse(text).map_err(|_| InvalidPayload::NotAnObject)?;
     let id = root.word("id").ok().flatten().ok_or(InvalidPayload::NoId)?;
     let kind = root.get("type").map_err(|_| InvalidPayload::TwoTypes)?.and_then(string);
     let account = root.get("account").ok().flatten().map(|raw| string(raw).unwrap_or(Cow::Borrowed(raw.get())));
-    let payload = payload(&root, object);
-    let account = account.or_else(|| context(&root).filter(|_| matches!(payload, Payload::Thin { .. })));
+    let account = account.or_else(|| context(&root));
     Ok(Event {
         id,
         kind: kind.filter(|kind| is_id(kind)).unwrap_or_default(),
@@ -123,11 +131,13 @@ pub fn parse(body: &[u8]) -> Result<Event<'_>, InvalidPayload> {
         livemode: root.flag("livemode"),
         created: created(&root),
         api_version: root.text("api_version").filter(|version| is_id(version)),
-        payload,
+        payload: payload(&root, object),
+        previous,
     })
 }
 
-/// The connected account of a thin event: `acct_…`, or the last of `org_…/acct_…`.
+/// The account that `context` names: `acct_…`, or the last of `org_…/acct_…`. Organization destinations send no
+/// `account`.
 fn context<'a>(root: &Fields<'a>) -> Option<Cow<'a, str>> {
     let context = root.text("context")?;
     let account = context.rsplit('/').next().filter(|last| last.starts_with("acct_"))?.to_owned();
@@ -259,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thin_events_account_is_the_last_of_its_context() {
+    fn an_event_without_an_account_is_of_the_last_of_its_context() {
         let account = |context: &str| {
             let body =
                 format!(r#"{{"id":"evt_1","object":"v2.core.event","type":"v1.charge.updated","context":{context}}}"#);
@@ -269,7 +279,10 @@ mod tests {
         assert_eq!(account("\"org_1/acct_2\""), Some("acct_2".to_owned()));
         assert_eq!([account("null"), account("\"org_1\""), account("7")], [None, None, None]);
         let snapshot = parse(br#"{"id":"evt_1","type":"v1.charge.updated","context":"acct_1"}"#).unwrap();
-        assert_eq!((snapshot.account.as_deref(), snapshot.kind_of_snapshot()), (None, "v1.charge.updated"));
+        assert_eq!((snapshot.account.as_deref(), snapshot.kind_of_snapshot()), (Some("acct_1"), "v1.charge.updated"));
+        let connected =
+            parse(br#"{"id":"evt_1","type":"charge.updated","context":"acct_1","account":"acct_2"}"#).unwrap();
+        assert_eq!(connected.account.as_deref(), Some("acct_2"));
     }
 
     #[test]

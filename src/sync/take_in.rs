@@ -3,7 +3,7 @@
 use super::{Fetcher, PATIENCE};
 use crate::inbox::NewEvent;
 use crate::inbox::known::{Told, known};
-use crate::intake::{Answer, Awaited, Submission, rules};
+use crate::intake::{Answer, Awaited, Submission};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe;
 use crate::stripe_api::events::Listed;
@@ -116,7 +116,7 @@ impl Fetcher {
             event.account = Some(account.into());
         }
         let verdict = self.rules.judge(&event);
-        let stored = rules::stored(&event, &verdict, Utc::now());
+        let stored = self.rules.stored(&event, &verdict, Utc::now());
         let event = NewEvent { body: mem::take(&mut listed.body), ..stored };
         let submission = Submission::new(event, verdict.facts, permit);
         let answer = self.intake.submit_by(submission, deadline).await;

@@ -7,7 +7,7 @@
 use super::{Fetcher, PATIENCE, asked};
 use crate::config::mode_name;
 use crate::inbox::{self, ClaimedEvent, NewEvent, State};
-use crate::intake::{Answer, Submission, rules};
+use crate::intake::{Answer, Submission};
 use crate::source::stripe::{self, Event, Payload};
 use crate::stripe_api::{API_VERSION, Error};
 use anyhow::Context;
@@ -159,7 +159,7 @@ impl Fetcher {
         let permit = self.budget.reserve(body.len()).ok_or_else(|| later("no memory for another event"))?;
         let event = stripe::parse(&body).map_err(|error| Undone::Hopeless(error.to_string()))?;
         let verdict = self.rules.judge(&event);
-        let stored = rules::stored(&event, &verdict, Utc::now());
+        let stored = self.rules.stored(&event, &verdict, Utc::now());
         let event = NewEvent { source: "stripe_api", body, ..stored };
         let submission = Submission::new(event, verdict.facts, permit);
         let answer = self.intake.submit(submission).map_err(|full| later(&full.to_string()))?;

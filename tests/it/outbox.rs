@@ -9,6 +9,7 @@ use ringup::config::Targets;
 use ringup::config::mail::Mail;
 use ringup::config::smtp::SmtpTarget;
 use ringup::notices::{About, Kind};
+use ringup::orders::Settings;
 use ringup::outbox::{self, NewNotice, Outbox, run_once};
 use uuid::Uuid;
 
@@ -101,7 +102,13 @@ impl House {
     }
 
     fn outbox(&self, smtp_url: &str) -> Outbox {
-        Outbox::new(self.pool.clone(), &mail(smtp_url, Duration::from_secs(10)), &Targets::default()).unwrap()
+        Outbox::new(
+            self.pool.clone(),
+            &mail(smtp_url, Duration::from_secs(10)),
+            &Targets::default(),
+            Settings::default().read_details(),
+        )
+        .unwrap()
     }
 }
 
@@ -210,8 +217,13 @@ async fn each_ending_of_the_conversation_has_its_meaning() {
 async fn a_server_that_hangs_is_left_at_the_deadline_and_holds_up_no_other_message() {
     let mut house = House::new();
     let server = SmtpServer::start([(At::Dot, Fault::Hang)]).await;
-    let outbox =
-        Outbox::new(house.pool.clone(), &mail(&url(&server), Duration::from_millis(300)), &Targets::default()).unwrap();
+    let outbox = Outbox::new(
+        house.pool.clone(),
+        &mail(&url(&server), Duration::from_millis(300)),
+        &Targets::default(),
+        Settings::default().read_details(),
+    )
+    .unwrap();
     house.enqueue(&["order.paid:pi_1", "order.paid:pi_2", "order.paid:pi_3"]);
     assert_eq!(run_once(&outbox).await.unwrap(), 3);
     let states: Vec<_> = house.rows().into_iter().map(|row| row.state).collect();
@@ -299,8 +311,13 @@ async fn a_lost_worker_s_message_is_retaken_under_the_same_id_and_its_late_mark_
     let mut house = House::new();
     // The first worker's answer never comes; meanwhile its lease ends and another one sends.
     let slow = SmtpServer::start([(At::Dot, Fault::Hang)]).await;
-    let lost =
-        Outbox::new(house.pool.clone(), &mail(&url(&slow), Duration::from_secs(2)), &Targets::default()).unwrap();
+    let lost = Outbox::new(
+        house.pool.clone(),
+        &mail(&url(&slow), Duration::from_secs(2)),
+        &Targets::default(),
+        Settings::default().read_details(),
+    )
+    .unwrap();
     house.enqueue(&["order.paid:pi_1"]);
     let first = tokio::spawn(async move { run_once(&lost).await });
     while slow.received().is_empty() {
@@ -470,7 +487,9 @@ fn addresses_that_nobody_can_write_to_are_found_at_the_start() {
     let start = |from: &str, shop: Option<&str>| {
         let mail = mail("file:///tmp", Duration::from_secs(1));
         let mail = Mail { from: from.to_owned(), shop_email: shop.map(str::to_owned), ..mail };
-        Outbox::new(house.pool.clone(), &mail, &Targets::default()).err().map(|error| error.to_string())
+        Outbox::new(house.pool.clone(), &mail, &Targets::default(), Settings::default().read_details())
+            .err()
+            .map(|error| error.to_string())
     };
     assert_eq!(start("shop@example.com", Some("desk@example.com")), None);
     assert_eq!(start("shop@example.com", Some("a@b@c")).as_deref(), Some("SHOP_EMAIL is no usable address"));

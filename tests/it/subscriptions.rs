@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use ringup::config::Config;
 use ringup::db;
 use ringup::dev::scenarios;
+use ringup::orders::Settings;
 use ringup::outbox::{self, Outbox};
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -257,8 +258,9 @@ async fn a_destination_that_hangs_delays_no_other() {
     }
     let config = Config::from_vars(variables(&db.url(), "/nowhere")).unwrap();
     let targets = ringup::config::Targets { allow_private: true, ..config.targets };
-    let outbox =
-        Outbox::new(db::pool(&db.url(), 4), &config.mail, &targets).unwrap().with_drain(Duration::from_millis(100));
+    let outbox = Outbox::new(db::pool(&db.url(), 4), &config.mail, &targets, Settings::default().read_details())
+        .unwrap()
+        .with_drain(Duration::from_millis(100));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let wake = std::sync::Arc::new(tokio::sync::Notify::new());
     let running = tokio::spawn({

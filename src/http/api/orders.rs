@@ -4,11 +4,12 @@ use super::{on_database, page, query};
 use crate::http::State;
 use crate::http::auth;
 use crate::http::error::HttpError;
+use crate::orders::OrderRow;
 use crate::orders::browse::{Filter, Named, find, list as list_orders};
+use crate::orders::present::shown;
 use crate::orders::words::is_reference;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
 /// Which of the orders of that name.
@@ -63,7 +64,7 @@ pub async fn get(
     auth::api(&request, &state)?;
     let named = named(&request, path.into_inner())?;
     match on_database(&state, move |conn| Ok(find(conn, &named)?)).await? {
-        Some(order) => Ok(HttpResponse::Ok().json(order)),
+        Some(order) => Ok(HttpResponse::Ok().json(shown(&order, &state.rules.settings.labelling))),
         None => Err(HttpError::not_found("no order answers to this reference")),
     }
 }
@@ -80,5 +81,6 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
     }
     let filter = Filter { status, account: account(asked.account)?, livemode: asked.livemode };
     let orders = on_database(&state, move |conn| Ok(list_orders(conn, &filter, before, limit + 1)?)).await?;
-    Ok(HttpResponse::Ok().json(page::body(orders, limit, |order| order.id.to_string(), |order| json!(order))))
+    let shown = |order: &OrderRow| shown(order, &state.rules.settings.labelling);
+    Ok(HttpResponse::Ok().json(page::body(orders, limit, |order| order.id.to_string(), shown)))
 }

@@ -5,6 +5,7 @@ use super::{on_database, page, query};
 use crate::http::error::HttpError;
 use crate::http::{State, auth};
 use crate::orders::browse::{Named, find, load};
+use crate::orders::present::shown;
 use crate::orders::{Settings, explain};
 use crate::outbox::history::of_order;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -59,5 +60,6 @@ fn told(
     let (steps, more) = explain::timeline(conn, settings, &order, after, usize::try_from(limit)?)?;
     let next = steps.last().filter(|_| more).map(|step| step.event.id.to_string());
     let messages = of_order(conn, order.row.id)?;
-    Ok(Some(json!({ "order": order.row, "events": steps, "messages": messages, "next_cursor": next })))
+    let order = shown(&order.row, &settings.labelling);
+    Ok(Some(json!({ "order": order, "events": steps, "messages": messages, "next_cursor": next })))
 }

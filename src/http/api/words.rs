@@ -9,6 +9,7 @@ use crate::inbox::NewEvent;
 use crate::inbox::browse::{EventName, find as find_event};
 use crate::intake::{Answer, Rules, Submission};
 use crate::orders::browse::{Named, find, load};
+use crate::orders::present::shown;
 use crate::orders::words::{Addressed, Expected, Released, likely_livemode};
 use crate::orders::{OrderRow, Scope};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -87,7 +88,7 @@ async fn say(state: &State, named: Named, word: Word) -> Result<HttpResponse, Ht
             Prepared::Changed => {
                 return Err(HttpError::conflict("order_changed", "the order has another version; look at it again"));
             }
-            Prepared::Same(order) => return Ok(HttpResponse::Ok().json(order)),
+            Prepared::Same(order) => return Ok(HttpResponse::Ok().json(shown(&order, &state.rules.settings.labelling))),
             Prepared::Event { event, scope, is_new } => (event, scope, is_new),
         };
         let id = event.event_id.clone();
@@ -151,7 +152,9 @@ async fn written(state: &State, named: Named, event: String, is_new: bool) -> Re
         let event = find_event(conn, &EventName::Sent(event))?;
         Ok((find(conn, &named)?, event.is_some_and(|event| event.state == "processed")))
     });
-    Ok(match read.await? {
+    let (order, is_processed) = read.await?;
+    let order = order.map(|order| shown(&order, &state.rules.settings.labelling));
+    Ok(match (order, is_processed) {
         (Some(order), true) if is_new => HttpResponse::Created().json(order),
         (Some(order), true) => HttpResponse::Ok().json(order),
         (order, _) => HttpResponse::Accepted().json(json!({ "status": "pending", "order": order })),

@@ -4,12 +4,19 @@ use crate::orders::facts::Component;
 use crate::orders::facts::charge::Charge;
 use crate::orders::facts::payment_intent::PaymentIntent;
 use crate::orders::facts::refund::Refund;
+use crate::orders::facts::ties::Ties;
 
-/// Whether a refund is known to be of this payment intent: it or its charge names it, or the intent names its charge.
-pub fn concerns(component: &Component<'_>, name: &str, intent: &PaymentIntent, refund: &Refund) -> bool {
-    let charges = &refund.ties.charges;
+/// Whether a charge is known to be of this payment intent.
+pub(super) fn is_charge_of(id: &str, charge: &Charge, name: &str, intent: &PaymentIntent) -> bool {
+    charge.ties.payment_intents.contains(name) || intent.ties.charges.contains(id)
+}
+
+/// Whether a refund or a dispute, by its ties, is known to be of this payment intent: it or its charge names it, or the
+/// intent names its charge.
+pub fn concerns(component: &Component<'_>, name: &str, intent: &PaymentIntent, ties: &Ties) -> bool {
+    let charges = &ties.charges;
     let mut own = component.charges.iter().filter(|(id, _)| charges.contains(*id));
-    refund.ties.payment_intents.contains(name)
+    ties.payment_intents.contains(name)
         || own.any(|(_, charge)| charge.ties.payment_intents.contains(name))
         || !intent.ties.charges.is_disjoint(charges)
 }
@@ -25,7 +32,7 @@ pub(super) fn refunds<'a>(component: &Component<'a>) -> Vec<(&'a str, &'a Refund
     let succeeded: Vec<_> = component.payment_intents.iter().filter(|(_, intent)| intent.succeeded()).collect();
     for (name, intent) in &succeeded {
         let rest = intent.now.is.amount.saturating_sub(intent.now.is.received);
-        remove_rest(&mut refunds, rest, |refund| concerns(component, name, intent, refund));
+        remove_rest(&mut refunds, rest, |refund| concerns(component, name, intent, &refund.ties));
     }
     if succeeded.is_empty() {
         for (id, charge) in &component.charges {

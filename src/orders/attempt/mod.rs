@@ -1,15 +1,15 @@
-//! One attempt to pay, added up: what came in, what went back, and how it stands.
+//! One attempt to pay, added up: its payments, what came in, what went back, and how it stands.
 
 mod belonging;
+mod payment;
 mod price;
 mod standing;
 mod sums;
 
 pub use self::belonging::concerns;
+pub use self::payment::Payment;
 pub use self::price::Price;
 use self::price::{Exchange, exchange, price};
-use super::facts::payment_intent::PaymentIntent;
-use super::facts::refund::Refund;
 use super::facts::{Component, ObjectKind};
 use super::order::Status;
 
@@ -21,8 +21,14 @@ pub struct Attempt<'a> {
     pub component: Component<'a>,
     /// What was asked for.
     pub price: Option<Price<'a>>,
+    /// The payments that brought money, or that had to bring none.
+    pub payments: Vec<Payment<'a>>,
     /// What came in.
     pub paid: i64,
+    /// What the customer's balance at the shop paid.
+    pub credited: i64,
+    /// Tips, part of `paid`.
+    pub tip: i64,
     /// All that was asked for came in, even if that is nothing.
     pub full: bool,
     /// What went back. Zero while no payment is known: a refund that comes first waits for its payment.
@@ -33,51 +39,35 @@ pub struct Attempt<'a> {
     pub disputed: bool,
     /// How it stands apart from money that came in: `authorized` and below.
     pub state: Status,
-    /// The refunds that took something back of what was paid.
-    pub refunds: Vec<(&'a str, &'a Refund)>,
     exchange: Option<Exchange<'a>>,
-}
-
-/// One payment of an attempt, as messages count them.
-#[derive(Debug)]
-pub struct Payment<'a> {
-    /// Payment intent, else invoice, else session, else charge.
-    pub name: &'a str,
-    /// The other names under which it may have been told already.
-    pub also: Vec<&'a str>,
-    /// What came in, in `currency`.
-    pub amount: i64,
-    /// As it was paid.
-    pub currency: Option<&'a str>,
-    /// When it arrived, in unix seconds, by the first that is known to say so.
-    pub at: Option<i64>,
-    /// Where a payment intent is the payment.
-    pub intent: Option<&'a PaymentIntent>,
 }
 
 impl<'a> Attempt<'a> {
     /// Adds it up.
     pub fn of(component: Component<'a>) -> Self {
-        let exchange = exchange(&component);
+        let (price, exchange) = (price(&component), exchange(&component));
+        let mut payments = payment::payments(&component, price.as_ref());
+        sums::add_up(&component, &mut payments);
         let mut attempt = Self {
-            price: price(&component),
+            price,
             state: standing::state(&component),
-            refunds: belonging::refunds(&component),
+            credited: component.invoices.iter().map(|(_, invoice)| invoice.credited()).sum(),
             component,
+            payments,
             paid: 0,
+            tip: 0,
             full: false,
             refunded: 0,
             lost: 0,
             disputed: false,
             exchange,
         };
-        attempt.paid = attempt.came_in();
-        attempt.full = attempt.is_full();
-        if attempt.paid > 0 {
-            attempt.refunded = attempt.went_back();
-            attempt.lost = attempt.was_lost();
-            attempt.disputed = attempt.component.disputes.iter().any(|(_, dispute)| !dispute.now.is.status.closed());
-        }
+        attempt.paid = attempt.total(|payment| payment.paid);
+        attempt.tip = attempt.total(|payment| payment.tip);
+        attempt.refunded = attempt.total(|payment| payment.refunded);
+        attempt.lost = attempt.total(|payment| payment.lost);
+        attempt.full = sums::is_full(&attempt.component, attempt.paid);
+        attempt.disputed = attempt.payments.iter().any(|payment| payment.disputed);
         attempt
     }
 
@@ -93,7 +83,7 @@ impl<'a> Attempt<'a> {
 
     /// Money is still there.
     pub fn holds_money(&self) -> bool {
-        self.paid > self.refunded.saturating_add(self.lost)
+        self.payments.iter().any(Payment::holds_money)
     }
 
     /// Money was there, and all of it is gone.
@@ -101,39 +91,44 @@ impl<'a> Attempt<'a> {
         self.paid > 0 && !self.holds_money()
     }
 
-    /// The payments that arrived. Each succeeded payment intent is one; where none is known yet, whatever else says
-    /// that money arrived. What was a payment stays one under this or another of its names.
-    pub fn payments(&self) -> Vec<Payment<'a>> {
-        let intents: Vec<_> = self.component.payment_intents.iter().filter(|(_, intent)| intent.succeeded()).collect();
-        let is_payment = |id: &str| intents.iter().any(|(name, _)| *name == id);
-        let named = self.component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other).map(|(_, id)| *id);
-        let others: Vec<&str> = named.filter(|id| !is_payment(id)).collect();
-        if intents.is_empty() {
-            let paid_invoice =
-                self.component.invoices.iter().any(|(_, invoice)| invoice.paid() && invoice.now.is.paid > 0);
-            let paid_session = self.component.sessions.iter().any(|(_, session)| session.paid());
-            let paid = paid_invoice || paid_session || self.direct_charges().next().is_some();
-            let (name, also) = others.split_first().map_or(("", Vec::new()), |(name, also)| (*name, also.to_vec()));
-            let currency = self.price.map(|price| price.currency);
-            let payment = Payment { name, also, amount: self.paid, currency, at: self.paid_at(), intent: None };
-            return if paid { vec![payment] } else { Vec::new() };
-        }
-        let payment = |(name, intent): &&(&'a str, &'a PaymentIntent)| Payment {
-            name,
-            also: others.clone(),
-            amount: intent.now.is.received,
-            currency: Some(&intent.now.is.currency),
-            at: Some(intent.now.at),
-            intent: Some(intent),
-        };
-        intents.iter().map(payment).collect()
+    /// What the payments that hold money still come to. Tips are beside the price; what a dispute took in part was not
+    /// given back.
+    pub fn comes_to(&self) -> i64 {
+        let kept = |payment: &Payment<'_>| payment.paid.saturating_sub(payment.tip).saturating_sub(payment.refunded);
+        let held = self.total(|payment| if payment.holds_money() { kept(payment) } else { 0 });
+        held.saturating_add(self.credited)
     }
 
-    /// When money arrived that no payment intent tells of.
-    fn paid_at(&self) -> Option<i64> {
-        let invoices = self.component.invoices.iter().filter(|(_, invoice)| invoice.paid()).map(|(_, i)| i.now.at);
-        let sessions = self.component.sessions.iter().filter(|(_, session)| session.paid()).map(|(_, s)| s.now.at);
-        let charges = self.direct_charges().map(|charge| charge.now.at);
-        invoices.chain(sessions).chain(charges).min()
+    /// What it had to come to: what was asked for, and of a payment that was captured in part what it brought.
+    pub fn own_price(&self) -> i64 {
+        let brought = self.paid.saturating_sub(self.tip);
+        let due: Vec<i64> = self.component.invoices.iter().filter_map(|(_, invoice)| invoice.counted_due()).collect();
+        match self.price {
+            Some(price) if !self.full => price.total,
+            _ if due.is_empty() => brought.saturating_add(self.credited),
+            _ => brought.min(due.into_iter().sum()).saturating_add(self.credited),
+        }
+    }
+
+    /// Every name but those of refunds and the like, best first.
+    pub fn names(&self) -> Vec<&'a str> {
+        self.component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other).map(|(_, id)| *id).collect()
+    }
+
+    /// A sum over its payments in its currency. Sums are converted, never their parts, so that all of it comes to all of
+    /// it.
+    fn total(&self, part: impl Fn(&Payment<'a>) -> i64) -> i64 {
+        let mut by_currency: Vec<(Option<&str>, i64)> = Vec::new();
+        for payment in &self.payments {
+            match by_currency.iter_mut().find(|(currency, _)| *currency == payment.currency) {
+                Some((_, sum)) => *sum = sum.saturating_add(part(payment)),
+                None => by_currency.push((payment.currency, part(payment))),
+            }
+        }
+        let converted = by_currency.into_iter().map(|(currency, sum)| match (self.exchange, currency) {
+            (Some(exchange), Some(currency)) => exchange.apply(sum, currency),
+            _ => sum,
+        });
+        converted.fold(0, i64::saturating_add)
     }
 }

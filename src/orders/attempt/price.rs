@@ -50,13 +50,28 @@ pub fn price<'a>(component: &Component<'a>) -> Option<Price<'a>> {
     if let Some(asked) = best.and_then(|(_, session)| session.expects()) {
         return Some(of(asked));
     }
-    if let Some((_, invoice)) = component.invoices.iter().max_by_key(|(_, invoice)| invoice.now.is.status) {
-        return Some(of(&invoice.now.is.asked));
+    if let Some(price) = invoiced(component) {
+        return Some(price);
     }
     let bare = |currency: &'a str, total: i64| Price { currency, total, subtotal: None };
     if let Some((_, intent)) = component.payment_intents.iter().max_by_key(|(_, intent)| intent.now.is.status) {
-        return Some(bare(&intent.now.is.currency, intent.now.is.amount));
+        return Some(bare(&intent.now.is.currency, intent.now.is.amount.saturating_sub(intent.now.is.tip)));
     }
     let charge = component.charges.iter().max_by_key(|(_, charge)| charge.now.is.status);
     charge.map(|(_, charge)| bare(&charge.now.is.currency, charge.now.is.amount))
+}
+
+/// What its invoices ask for together: one payment may pay several. What was given up counts only where nothing else is.
+fn invoiced<'a>(component: &Component<'a>) -> Option<Price<'a>> {
+    let counted = || component.invoices.iter().filter(|(_, invoice)| invoice.counted_due().is_some());
+    let best = component.invoices.iter().max_by_key(|(_, invoice)| invoice.now.is.status)?;
+    let asked: Vec<&Asked> = if counted().count() == 0 {
+        vec![&best.1.now.is.asked]
+    } else {
+        counted().map(|(_, invoice)| &invoice.now.is.asked).collect()
+    };
+    let currency = &asked.first()?.currency[..];
+    let total = asked.iter().fold(0_i64, |sum, asked| sum.saturating_add(asked.total));
+    let subtotal = asked.iter().try_fold(0_i64, |sum, asked| Some(sum.saturating_add(asked.subtotal?)));
+    Some(Price { currency, total, subtotal })
 }

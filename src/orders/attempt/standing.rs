@@ -22,7 +22,9 @@ pub fn state(component: &Component<'_>) -> Status {
         return Status::Authorized;
     }
     let under_way = intents.is_empty() && charge(|charge| charge.now.is.status == charge::Status::Pending);
-    if intent(Intent::Processing) || under_way || (!given_up && session(Session::awaits_funds)) {
+    // Money that waits for the customer's word on micro-deposits is not on its way.
+    let to_verify = component.payment_intents.iter().any(|(_, intent)| intent.now.is.to_verify);
+    if intent(Intent::Processing) || under_way || (!given_up && !to_verify && session(Session::awaits_funds)) {
         return Status::AwaitingFunds;
     }
     if intent(Intent::RequiresAction) || invoice(|invoice| invoice.stuck_at(Tried::ActionRequired)) {

@@ -1,16 +1,18 @@
 //! The SQL of looking at orders. Only [`load`] locks, and only where it is asked to.
 
 use super::{Filter, Named};
+use crate::orders::Labelling;
+use crate::orders::facts::label::normalized;
 use crate::orders::facts::{Facts, Reference, ReferenceKind};
 use crate::orders::order::Order;
-use crate::orders::store::{Scope, Scoped, resolve};
+use crate::orders::present::shown;
+use crate::orders::store::{Scope, Scoped, read_facts, resolve};
 use crate::orders::timeline::{Change, changes};
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -72,6 +74,10 @@ pub struct OrderRow {
     /// What was bought, where the shop registered it.
     #[diesel(sql_type = Nullable<Json>)]
     pub line_items: Option<serde_json::Value>,
+    /// The stored facts.
+    #[serde(skip)]
+    #[diesel(sql_type = Text)]
+    pub facts: String,
     /// Grows with each write.
     #[diesel(sql_type = BigInt)]
     pub version: i64,
@@ -85,26 +91,32 @@ pub struct OrderRow {
 
 impl OrderRow {
     /// The fields in which `derived` is another order than the row.
-    pub fn differences(&self, derived: &Order) -> Vec<Change> {
-        changes(&json!(self), derived)
+    pub fn differences(&self, derived: &Order, labelling: &Labelling) -> Vec<Change> {
+        changes(&shown(self, labelling), derived)
+    }
+
+    /// Whether it is known by `name` now. What led there once may have become another order's.
+    fn answers_to(&self, name: &str) -> bool {
+        self.reference == name || read_facts(&self.facts).is_ok_and(|facts| facts.answers_to(name))
     }
 }
 
 /// Finds an order by its reference or an alias. Without `livemode`, live orders come before test orders.
 pub fn find(conn: &mut PgConnection, named: &Named) -> QueryResult<Option<OrderRow>> {
-    sql_query(
+    let name = normalized(&named.reference);
+    let found: Vec<OrderRow> = sql_query(
         "WITH RECURSIVE named (id, livemode, kind) AS ( \
              SELECT order_id, livemode, kind FROM order_references \
              WHERE value = $1 AND account = $2 AND source = 'stripe' AND ($3 IS NULL OR livemode = $3) \
              UNION SELECT o.merged_into, named.livemode, named.kind FROM orders o JOIN named USING (id) WHERE o.merged_into IS NOT NULL) \
          SELECT o.* FROM named JOIN orders o USING (id) WHERE o.merged_into IS NULL \
-         ORDER BY o.livemode DESC, named.kind = 'label' DESC LIMIT 1",
+         ORDER BY o.livemode DESC, named.kind = 'label' DESC LIMIT 4",
     )
-    .bind::<Text, _>(&named.reference)
+    .bind::<Text, _>(&*name)
     .bind::<Text, _>(&named.account)
     .bind::<Nullable<Bool>, _>(named.livemode)
-    .get_result(conn)
-    .optional()
+    .load(conn)?;
+    Ok(found.into_iter().find(|order| order.answers_to(&name)))
 }
 
 /// Orders whose row is older than `before`, the newest first.
@@ -145,23 +157,12 @@ pub struct Stored {
 
 /// Reads an order with its facts; `lock` keeps others from writing it until the transaction ends.
 pub fn load(conn: &mut PgConnection, id: Uuid, lock: bool) -> QueryResult<Option<Stored>> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(embed)]
-        order: OrderRow,
-        #[diesel(sql_type = Text)]
-        facts: String,
-    }
     let lock = if lock { "FOR NO KEY UPDATE" } else { "" };
-    let row: Option<Row> = sql_query(format!("SELECT * FROM orders WHERE id = $1 AND merged_into IS NULL {lock}"))
+    let row: Option<OrderRow> = sql_query(format!("SELECT * FROM orders WHERE id = $1 AND merged_into IS NULL {lock}"))
         .bind::<SqlUuid, _>(id)
         .get_result(conn)
         .optional()?;
-    Ok(row.map(|Row { order, facts }| Stored {
-        scope: Scope::new(&order.account, order.livemode),
-        row: order,
-        facts: serde_json::from_str(&facts).map_err(|error| format!("the stored facts cannot be read: {error}")),
-    }))
+    Ok(row.map(|row| Stored { scope: Scope::new(&row.account, row.livemode), facts: read_facts(&row.facts), row }))
 }
 
 /// Every name that an order answers to: ids of Stripe's, and the shop's references.

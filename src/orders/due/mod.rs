@@ -2,9 +2,9 @@
 
 mod refunds;
 
-use std::collections::BTreeMap;
-
 use super::attempt::{Attempt, Payment};
+use super::customer;
+use super::facts::dispute::{Dispute, Status as Verdict};
 use super::facts::invoice::Tried;
 use super::facts::payment_intent::Status as Intent;
 use super::facts::{Component, Facts, ObjectKind};
@@ -28,17 +28,26 @@ pub fn due(facts: &Facts) -> Vec<Notice> {
 pub fn due_by(reading: &Reading<'_>) -> Vec<Notice> {
     let mut owed = Owed::default();
     for attempt in &reading.attempts {
-        payments(attempt, &mut owed);
-        refunds::refunds(attempt, &mut owed);
+        for payment in attempt.payments.iter().filter(|payment| payment.arrived) {
+            let addressed = customer::of_payment(reading, attempt, payment).is_some();
+            let first = owed.0.len();
+            paid(attempt, payment, &mut owed);
+            refunds::refunds(attempt, payment, &mut owed);
+            owed.address(first, addressed);
+        }
+        let first = owed.0.len();
+        renewed(attempt, &mut owed);
+        owed.address(first, customer::of_payer(reading, attempt).is_some());
         disputes(attempt, &mut owed);
     }
     passing(reading, &mut owed);
     reviews(reading, &mut owed);
-    owed.0.into_values().collect()
+    owed.by_key()
 }
 
+/// The notices so far.
 #[derive(Default)]
-struct Owed(BTreeMap<String, Notice>);
+struct Owed(Vec<Notice>);
 
 impl Owed {
     fn add(&mut self, kind: Kind, object: &str, about: About) -> &mut Notice {
@@ -49,8 +58,30 @@ impl Owed {
     fn add_as(&mut self, kind: Kind, suffix: &str, object: &str, about: About) -> &mut Notice {
         let key = key(&kind, suffix);
         let about = About { object: object.to_owned(), ..about };
-        let notice = Notice { kind, key: key.clone(), also: Vec::new(), wait: None, unmailed: false, about };
-        self.0.entry(key).or_insert(notice)
+        let at = self.0.len();
+        self.0.push(Notice {
+            kind,
+            key,
+            also: Vec::new(),
+            wait: None,
+            unmailed: false,
+            after: Vec::new(),
+            addressed: false,
+            about,
+        });
+        &mut self.0[at]
+    }
+
+    /// Says of the notices from the place `first` on whether their customer has an address.
+    fn address(&mut self, first: usize, addressed: bool) {
+        self.0[first..].iter_mut().for_each(|notice| notice.addressed = addressed);
+    }
+
+    /// Each key once, the first of several, sorted.
+    fn by_key(mut self) -> Vec<Notice> {
+        self.0.sort_by(|one, other| one.key.cmp(&other.key));
+        self.0.dedup_by(|later, earlier| later.key == earlier.key);
+        self.0
     }
 }
 
@@ -62,24 +93,40 @@ fn amount(amount: i64, currency: Option<&str>) -> About {
     About { amount: Some(amount), currency: currency.map(str::to_owned), ..About::default() }
 }
 
-fn payments(attempt: &Attempt<'_>, owed: &mut Owed) {
-    let component = &attempt.component;
-    for payment in attempt.payments() {
-        // An event without a date counts as one of 1970.
-        let at = payment.at.filter(|at| *at > 0);
-        let about = About { at, ..amount(payment.amount, payment.currency) };
-        let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
-        paid.also = also(&Kind::OrderPaid, &payment);
-        paid.wait = (!told_apart(component)).then_some(Wait::Reference);
-        if component.label().is_some() {
-            let identified = owed.add(Kind::OrderIdentified, payment.name, about);
-            identified.also = also(&Kind::OrderIdentified, &payment);
-        }
+/// What a notice about a payment tells of an amount of it, in the shop's currency and as the customer saw it.
+fn of_payment(payment: &Payment<'_>, told: i64) -> About {
+    let (presentment_amount, presentment_currency) = payment.seen(told).unzip();
+    About {
+        payment: Some(payment.name.to_owned()),
+        presentment_amount,
+        presentment_currency: presentment_currency.map(str::to_owned),
+        ..amount(told, payment.currency)
     }
-    for (id, invoice) in &component.invoices {
+}
+
+fn paid(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
+    let component = &attempt.component;
+    // An event without a date counts as one of 1970.
+    let at = payment.at.filter(|at| *at > 0);
+    let amount_credited = Some(payment.credited).filter(|credited| *credited > 0);
+    let about = About { at, amount_credited, ..of_payment(payment, payment.paid) };
+    let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
+    paid.also = also(&Kind::OrderPaid, payment);
+    paid.wait = (!told_apart(component)).then_some(Wait::Reference);
+    if component.label().is_some() {
+        let identified = owed.add(Kind::OrderIdentified, payment.name, about);
+        identified.also = also(&Kind::OrderIdentified, payment);
+    }
+}
+
+fn renewed(attempt: &Attempt<'_>, owed: &mut Owed) {
+    for (id, invoice) in &attempt.component.invoices {
         let state = &invoice.now.is;
-        if state.renewal && invoice.paid() && state.paid > 0 {
-            owed.add(Kind::OrderRenewed, id, amount(state.paid, Some(&state.asked.currency)));
+        if state.renewal && (invoice.paid() && state.paid > 0 || invoice.credited() > 0) {
+            let amount_credited = Some(invoice.credited()).filter(|credited| *credited > 0);
+            let payment = attempt.payments.first().map(|payment| payment.name.to_owned());
+            let about = About { amount_credited, payment, ..amount(state.paid, Some(&state.asked.currency)) };
+            owed.add(Kind::OrderRenewed, id, about);
         }
     }
 }
@@ -97,19 +144,31 @@ fn also(kind: &Kind, payment: &Payment<'_>) -> Vec<String> {
 fn disputes(attempt: &Attempt<'_>, owed: &mut Owed) {
     for (id, dispute) in &attempt.component.disputes {
         let state = &dispute.now.is;
-        let about = amount(state.amount, Some(&state.currency));
+        let of = attempt.payments.iter().find(|payment| payment.disputes.iter().any(|(known, _)| known == id));
+        let payment = of.map(|payment| payment.name.to_owned());
+        let about = About { payment, ..amount(state.amount, Some(&state.currency)) };
         if dispute.opened {
             // Once there is a verdict, nothing is left to answer.
             let due_by = state.due_by.filter(|_| !state.status.closed());
             let news = About { reason: state.reason.clone(), due_by, ..about.clone() };
             owed.add(Kind::OrderDisputed, id, news);
         }
-        if state.status.closed() {
-            let verdict = About { reason: Some(state.status.as_str().to_owned()), ..about };
-            owed.add(Kind::OrderDisputeClosed, id, verdict.clone());
-            if dispute.lost && dispute.won {
-                owed.add_as(Kind::OrderDisputeClosed, &format!("{id}:won"), id, verdict);
-            }
+        verdicts(id, dispute, &about, owed);
+    }
+}
+
+/// An inquiry's end and a chargeback's are told each; so is a verdict that was turned round.
+fn verdicts(id: &str, dispute: &Dispute, about: &About, owed: &mut Owed) {
+    let word = |status: Verdict| About { reason: Some(status.as_str().to_owned()), ..about.clone() };
+    if dispute.inquiry_closed {
+        owed.add_as(Kind::OrderDisputeClosed, &format!("{id}:warning_closed"), id, word(Verdict::WarningClosed));
+    }
+    let status = dispute.now.is.status;
+    if status.closed() && status != Verdict::WarningClosed {
+        let lost_from_start = status == Verdict::Lost && !dispute.opened;
+        owed.add(Kind::OrderDisputeClosed, id, About { lost_from_start, ..word(status) });
+        if dispute.lost && dispute.won {
+            owed.add_as(Kind::OrderDisputeClosed, &format!("{id}:won"), id, word(Verdict::Won));
         }
     }
 }
@@ -130,8 +189,9 @@ fn passing(reading: &Reading<'_>, owed: &mut Owed) {
     };
     for attempt in reading.attempts.iter().filter(|attempt| attempt.state == state) {
         let component = &attempt.component;
-        let mut names = component.names.iter().filter(|(kind, _)| *kind != ObjectKind::Other).map(|(_, id)| *id);
+        let mut names = attempt.names().into_iter();
         let Some(name) = names.next() else { continue };
+        let addressed = customer::of_payer(reading, attempt).is_some();
         let errors = component.payment_intents.iter().find_map(|(_, intent)| intent.now.is.error.clone());
         let error = errors.or_else(|| component.charges.iter().find_map(|(_, charge)| charge.now.is.error.clone()));
         let about = About {
@@ -139,11 +199,13 @@ fn passing(reading: &Reading<'_>, owed: &mut Owed) {
             currency: attempt.price.map(|price| price.currency.to_owned()),
             reason: error.filter(|_| state == Status::Failed),
             url: next_page(component, state),
+            payment: Some(name.to_owned()),
             ..About::default()
         };
         let also = names.map(|name| key(&kind, name)).collect();
         let notice = owed.add(kind.clone(), name, about);
         notice.also = also;
+        notice.addressed = addressed;
         notice.unmailed = state == Status::Failed && !comes_as_news(component);
         notice.wait = match state {
             Status::AwaitingFunds | Status::Failed if !notice.unmailed && !told_apart(component) => {
@@ -195,6 +257,8 @@ fn reviews(reading: &Reading<'_>, owed: &mut Owed) {
             let about = About { reason: Some(reason.to_owned()), ..About::default() };
             let notice = owed.add_as(Kind::OrderReview, &format!("{name}:{reason}"), name, about);
             notice.also = also.iter().map(|name| key(&Kind::OrderReview, &format!("{name}:{reason}"))).collect();
+            // One that settles itself meanwhile is told to nobody.
+            notice.wait = Some(Wait::Settling);
         }
     }
 }

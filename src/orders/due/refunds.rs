@@ -1,93 +1,95 @@
 //! The notices of money that goes back.
+//!
+//! Each refund is told once, with its own amount: by its object, or, where no object explains it, by the step of a
+//! charge's sum. A step waits for its object, and is withdrawn once there is one.
 
-use std::collections::BTreeMap;
+mod pairing;
 
-use super::{Owed, also, amount, key};
+use self::pairing::{Pairing, Step};
+use super::{Owed, also, key, of_payment};
 use crate::notices::{About, Kind, Wait};
-use crate::orders::attempt::{Attempt, Payment, concerns};
-use crate::orders::facts::ObjectKind;
+use crate::orders::attempt::{Attempt, Payment};
 use crate::orders::facts::refund::Refund;
 
-pub(super) fn refunds(attempt: &Attempt<'_>, owed: &mut Owed) {
-    let sums = RunningSums::of(attempt);
-    for payment in attempt.payments() {
-        refunds_of(attempt, &payment, &sums, owed);
-    }
-    for (id, refund) in &attempt.component.refunds {
-        if refund.failed {
-            let state = &refund.now.is;
-            let about = About { reason: state.reason.clone(), ..amount(state.amount, Some(&state.currency)) };
-            owed.add(Kind::OrderRefundFailed, id, about);
-        }
-    }
-    if attempt.paid == 0 {
+pub(super) fn refunds(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
+    if payment.paid == 0 || !payment.amount_is_known(&attempt.component) {
         return;
     }
-    for (id, charge, _) in attempt.unexplained() {
-        let sum = charge.amount_refunded;
-        let whole = charge.given_back() >= charge.amount_captured;
-        let kind = if whole { Kind::OrderRefunded } else { Kind::OrderPartiallyRefunded };
-        let notice =
-            owed.add_as(kind, &format!("{id}:{sum}"), id, amount(charge.given_back(), Some(&charge.now.is.currency)));
+    let pairing = Pairing::of(payment);
+    for (id, refund) in &payment.refunds {
+        let step = pairing.step_of(id);
+        made(payment, id, refund, step, owed);
+        failed(payment, id, refund, step, owed);
+    }
+    for step in pairing.unexplained() {
+        let kind = kind(payment, step.amount);
+        let notice = owed.add_as(kind, &step.suffix, step.charge, of_payment(payment, step.amount));
+        notice.also = vec![key(&other(&notice.kind), &step.suffix)];
         notice.wait = Some(Wait::RefundObject);
     }
+    whole_by_parts(payment, &pairing, owed);
 }
 
-/// Refunds that were seen to succeed, against what one payment brought in. While a payment intent is only known by
-/// name, what it brought in is not known for sure, so its refunds wait for it.
-fn refunds_of(attempt: &Attempt<'_>, payment: &Payment<'_>, sums: &RunningSums<'_>, owed: &mut Owed) {
-    let named_only = attempt.component.names.first().is_some_and(|(kind, _)| *kind == ObjectKind::PaymentIntent);
-    if payment.intent.is_none() && named_only {
+/// A refund as large as its payment gives it back; a smaller one a part of it.
+fn kind(payment: &Payment<'_>, amount: i64) -> Kind {
+    if amount >= payment.paid { Kind::OrderRefunded } else { Kind::OrderPartiallyRefunded }
+}
+
+/// The name under which it may have been told before the payment's amount was known.
+fn other(kind: &Kind) -> Kind {
+    if *kind == Kind::OrderRefunded { Kind::OrderPartiallyRefunded } else { Kind::OrderRefunded }
+}
+
+fn under_both_names(suffix: &str) -> [String; 2] {
+    [Kind::OrderPartiallyRefunded, Kind::OrderRefunded].map(|kind| key(&kind, suffix))
+}
+
+fn about(payment: &Payment<'_>, refund: &Refund) -> About {
+    let state = &refund.now.is;
+    let seen = state.presentment.as_ref().map(|seen| (seen.amount, seen.currency.clone()));
+    let seen = seen.or_else(|| payment.seen(state.amount).map(|(amount, currency)| (amount, currency.to_owned())));
+    let (presentment_amount, presentment_currency) = seen.unzip();
+    About {
+        currency: Some(state.currency.clone()),
+        presentment_amount,
+        presentment_currency,
+        ..of_payment(payment, state.amount)
+    }
+}
+
+fn made(payment: &Payment<'_>, id: &str, refund: &Refund, step: Option<&Step<'_>>, owed: &mut Owed) {
+    if !refund.succeeded {
         return;
     }
-    let concerned = |refund: &Refund| {
-        payment.intent.is_none_or(|intent| concerns(&attempt.component, payment.name, intent, refund))
-    };
-    let mut given_back = 0_i64;
-    for (id, refund) in attempt.refunds.iter().filter(|(_, refund)| refund.succeeded && concerned(refund)) {
-        let state = &refund.now.is;
-        given_back = given_back.saturating_add(state.amount);
-        if state.amount < payment.amount {
-            let notice = owed.add(Kind::OrderPartiallyRefunded, id, amount(state.amount, Some(&state.currency)));
-            notice.also = sums.keys(id, refund);
-        }
+    let kind = kind(payment, refund.now.is.amount);
+    let notice = owed.add(kind, id, about(payment, refund));
+    notice.also = vec![key(&other(&notice.kind), id)];
+    notice.also.extend(step.into_iter().flat_map(|step| under_both_names(&step.suffix)));
+}
+
+/// The customer is told of it only if the refund was told before: as made, or as a step whose object came later.
+fn failed(payment: &Payment<'_>, id: &str, refund: &Refund, step: Option<&Step<'_>>, owed: &mut Owed) {
+    if refund.failed_at.is_none() {
+        return;
     }
-    if payment.amount > 0 && given_back >= payment.amount {
-        let notice = owed.add(Kind::OrderRefunded, payment.name, amount(given_back, payment.currency));
-        notice.also = also(&Kind::OrderRefunded, payment);
-        let charges = attempt.component.charges.iter().filter(|(_, charge)| charge.amount_refunded >= payment.amount);
-        notice
-            .also
-            .extend(charges.map(|(id, charge)| key(&Kind::OrderRefunded, &format!("{id}:{}", charge.amount_refunded))));
+    let reason = refund.now.is.reason.clone();
+    let notice = owed.add(Kind::OrderRefundFailed, id, About { reason, ..about(payment, refund) });
+    if !refund.succeeded {
+        notice.unmailed = step.is_none();
+        notice.after = step.into_iter().flat_map(|step| under_both_names(&step.suffix)).collect();
     }
 }
 
-/// By charge and refund, what was given back of the charge up to and with that refund.
-struct RunningSums<'a>(BTreeMap<(&'a str, &'a str), i64>);
-
-impl<'a> RunningSums<'a> {
-    fn of(attempt: &Attempt<'a>) -> Self {
-        let mut placed: BTreeMap<&str, BTreeMap<(i64, &str), i64>> = BTreeMap::new();
-        for (id, refund) in &attempt.refunds {
-            let state = &refund.now.is;
-            for charge in &refund.ties.charges {
-                placed.entry(charge).or_default().insert((state.created, id), state.amount);
-            }
-        }
-        let mut sums = BTreeMap::new();
-        for (charge, refunds) in placed {
-            let mut sum = 0_i64;
-            for ((_, id), amount) in refunds {
-                sum = sum.saturating_add(amount);
-                sums.insert((charge, id), sum);
-            }
-        }
-        Self(sums)
-    }
-
-    /// The keys under which this refund may have been told while it was only known as a sum.
-    fn keys(&self, id: &str, refund: &Refund) -> Vec<String> {
-        let sums = refund.ties.charges.iter().filter_map(|charge| Some((charge, self.0.get(&(charge.as_str(), id))?)));
-        sums.map(|(charge, sum)| key(&Kind::OrderPartiallyRefunded, &format!("{charge}:{sum}"))).collect()
+/// Parts that add up to the whole: for programs, which need no amount once more.
+fn whole_by_parts(payment: &Payment<'_>, pairing: &Pairing<'_>, owed: &mut Owed) {
+    let live = payment.refunds.iter().map(|(_, refund)| *refund).filter(|refund| refund.live() && refund.succeeded);
+    let parts = live.map(|refund| refund.now.is.amount).chain(pairing.unexplained().map(|step| step.amount));
+    let parts: Vec<i64> = parts.collect();
+    let whole = parts.iter().fold(0_i64, |sum, part| sum.saturating_add(*part)) >= payment.paid;
+    if whole && payment.refunded >= payment.paid && parts.iter().all(|part| *part < payment.paid) {
+        let about = About { payment: Some(payment.name.to_owned()), ..About::default() };
+        let notice = owed.add(Kind::OrderRefunded, payment.name, about);
+        notice.also = also(&Kind::OrderRefunded, payment);
+        notice.unmailed = true;
     }
 }

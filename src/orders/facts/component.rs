@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ties::{Label, Ties};
+use super::label::{Label, LabelRank};
+use super::ties::Ties;
 use super::{Facts, ObjectKind, charge, dispute, invoice, payment_intent, refund, review, session, shop};
 
 /// What an order is known by.
@@ -59,8 +60,8 @@ pub struct Component<'a> {
     pub shop: Vec<&'a shop::Shop>,
     /// Every id that any of them is or names, best first: a payment intent's is the best name.
     pub names: BTreeSet<(ObjectKind, &'a str)>,
-    /// Every label that any of them bears, best first.
-    pub labels: BTreeSet<&'a Label>,
+    /// Every label that any of them bears and that may name it, best first.
+    pub labels: BTreeSet<Label<'a>>,
 }
 
 impl<'a> Component<'a> {
@@ -70,13 +71,31 @@ impl<'a> Component<'a> {
     }
 
     /// The label that counts.
-    pub fn label(&self) -> Option<&'a Label> {
+    pub fn label(&self) -> Option<Label<'a>> {
         self.labels.first().copied()
+    }
+
+    /// The different labels at the best rank. Invoices that one payment pays each name the order.
+    pub fn rival_labels(&self) -> BTreeSet<&'a str> {
+        let best = self.label().map(|label| label.rank).filter(|rank| *rank != LabelRank::Invoice);
+        self.labels.iter().filter(|label| Some(label.rank) == best).map(|label| label.value).collect()
+    }
+
+    /// A `client_reference_id` that names something else than the order: a user, a cart, a customer.
+    pub fn client_reference(&self) -> Option<&'a str> {
+        let given = self.sessions.iter().find_map(|(_, session)| session.now.is.client_reference.as_ref())?;
+        let named = self.label().is_some_and(|label| label.value == given.value);
+        (!named).then_some(&given.value[..])
+    }
+
+    /// A payment link copies its metadata to all that its buyers pay: it names none of them.
+    fn is_of_link(&self) -> bool {
+        self.sessions.iter().any(|(_, session)| session.now.is.of_link)
     }
 
     fn order(&self) -> Name {
         match self.label() {
-            Some(label) => Name::Label(label.1.clone()),
+            Some(label) => Name::Label(label.value.to_owned()),
             None => Name::Object(self.name().to_owned()),
         }
     }
@@ -87,7 +106,6 @@ impl<'a> Component<'a> {
         self.names.extend(ties.invoices.iter().map(|id| (ObjectKind::Invoice, id.as_str())));
         self.names.extend(ties.sessions.iter().map(|id| (ObjectKind::Session, id.as_str())));
         self.names.extend(ties.charges.iter().map(|id| (ObjectKind::Charge, id.as_str())));
-        self.labels.extend(&ties.labels);
     }
 }
 
@@ -112,9 +130,26 @@ impl Facts {
             component.shop.push(shop);
             component.names.insert((ObjectKind::Other, id));
         }
+        for label in self.labels() {
+            let component = found.entry(joined.root(label.object)).or_default();
+            if label.rank.is_client_reference() || !component.is_of_link() {
+                component.labels.insert(label);
+            }
+        }
         let mut components: Vec<_> = found.into_values().collect();
         components.sort_by_key(Component::name);
         components
+    }
+
+    /// Whether an order of these facts is known by `name`: an id of Stripe's, or a reference of the best rank. A reference
+    /// that an object bore once, or a `client_reference_id` beside something better, is none.
+    pub fn answers_to(&self, name: &str) -> bool {
+        let names = |component: &Component<'_>| {
+            let best = component.label().map(|label| label.rank);
+            let mut labels = component.labels.iter().filter(|label| Some(label.rank) == best);
+            component.names.iter().any(|(_, id)| *id == name) || labels.any(|label| label.value == name)
+        };
+        self.shop.contains_key(name) || self.components().iter().any(names)
     }
 
     /// The orders that these facts make: the same ones whoever pooled them, in the order of their names. An order's

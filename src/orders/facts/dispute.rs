@@ -21,6 +21,9 @@ pub struct Dispute {
     /// It was seen won, even if it was lost later.
     #[serde(default, skip_serializing_if = "is_false")]
     pub won: bool,
+    /// It was an inquiry that was seen closed, even if a chargeback followed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub inquiry_closed: bool,
     /// What it is tied to.
     #[serde(default, skip_serializing_if = "Ties::is_empty")]
     pub ties: Ties,
@@ -51,12 +54,12 @@ pub enum Status {
     WarningNeedsResponse,
     /// An inquiry that waits for the bank.
     WarningUnderReview,
+    /// An inquiry that came to nothing.
+    WarningClosed,
     /// Waits for the shop.
     NeedsResponse,
     /// Waits for the bank.
     UnderReview,
-    /// An inquiry that came to nothing.
-    WarningClosed,
     /// Averted before it became one.
     Prevented,
     /// The money is gone.
@@ -68,7 +71,7 @@ pub enum Status {
 impl Status {
     /// It has its verdict.
     pub fn closed(self) -> bool {
-        self >= Self::WarningClosed
+        matches!(self, Self::WarningClosed | Self::Prevented | Self::Lost | Self::Won)
     }
 
     /// Stripe's name.
@@ -102,8 +105,13 @@ impl Status {
 }
 
 impl Ranked for State {
+    /// An inquiry may become a chargeback, which ends with a verdict; never the other way round.
     fn standing(&self) -> u8 {
-        u8::from(self.status.closed())
+        match self.status {
+            Status::WarningNeedsResponse | Status::WarningUnderReview | Status::WarningClosed => 0,
+            Status::NeedsResponse | Status::UnderReview => 1,
+            Status::Prevented | Status::Lost | Status::Won => 2,
+        }
     }
 
     fn rank(&self) -> u8 {
@@ -117,6 +125,7 @@ impl Join for Dispute {
         self.opened |= other.opened;
         self.lost |= other.lost;
         self.won |= other.won;
+        self.inquiry_closed |= other.inquiry_closed;
         self.ties.join(&other.ties);
     }
 }
@@ -138,6 +147,7 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
         opened: !status.closed(),
         lost: status == Status::Lost,
         won: status == Status::Won,
+        inquiry_closed: status == Status::WarningClosed,
         ties: Ties::read(fields)?,
     };
     facts.disputes.insert(id, Box::new(dispute));

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::join::{Join, Latest, Ranked, is_false};
+use super::join::{Join, Latest, Ranked, is_false, is_zero};
+use super::label::Metadata;
 use super::session::Asked;
-use super::ties::{Ties, label};
+use super::ties::Ties;
 use super::{Facts, Seen};
-use crate::orders::LabelSource;
 use crate::source::fields::{Fields, Unusable};
 
 /// What is known of an invoice.
@@ -55,6 +55,12 @@ pub struct State {
     /// A subscription's first: the customer is at the checkout and sees how it ends.
     #[serde(default, skip_serializing_if = "is_false")]
     pub at_checkout: bool,
+    /// What the customer's balance at the shop paid of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub credited: i64,
+    /// The shop's words.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
 }
 
 /// Stripe's statuses. The order is the rank.
@@ -123,6 +129,16 @@ impl Invoice {
         self.now.is.status == Status::Paid
     }
 
+    /// What the customer's balance at the shop paid of it.
+    pub fn credited(&self) -> i64 {
+        if self.paid() { self.now.is.credited } else { 0 }
+    }
+
+    /// What it asks for, credits taken off; `None` if it was given up or is not yet sent.
+    pub fn counted_due(&self) -> Option<i64> {
+        matches!(self.now.is.status, Status::Open | Status::Paid).then_some(self.now.is.due)
+    }
+
     /// It is still to be paid, and the last try ended like this.
     pub fn stuck_at(&self, how: Tried) -> bool {
         self.now.is.status == Status::Open && self.tried.as_ref().is_some_and(|tried| tried.is == how)
@@ -135,19 +151,13 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     let parent = fields.object("parent").and_then(|parent| parent.object("subscription_details"));
     let details = parent.or_else(|| fields.object("subscription_details"));
     let reason = fields.word("billing_reason")?;
-    let mut ties = Ties::labelled(fields, seen.labelling)?;
+    let mut ties = Ties::read(fields)?;
     ties.invoices.clear();
-    if reason.as_deref() == Some("subscription_create") && seen.labelling.from.contains(&LabelSource::Metadata) {
-        let inherited = details.as_ref().and_then(|details| label(details, seen.labelling, &[LabelSource::Metadata]));
-        // The invoice's own label comes first; the subscription's is then not consulted.
-        if !ties.labels.iter().any(|label| label.0 == LabelSource::Metadata) {
-            ties.labels.extend(inherited);
-        }
-    }
     for payment in fields.list("payments") {
         ties.join(&payment_ties(&payment)?);
     }
     let mut state = state(fields, reason.as_deref())?;
+    state.metadata = metadata(fields, details.as_ref(), reason.as_deref(), seen);
     state.subscription = match details {
         Some(details) => details.link("subscription")?,
         None => fields.link("subscription")?,
@@ -163,6 +173,26 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     let tried = tried.map(|tried| seen.stamp(tried));
     facts.invoices.insert(id, Box::new(Invoice { now: seen.stamp(state), tried, overpaid, ties }));
     Ok(())
+}
+
+/// The invoice's own words; on a subscription's first invoice the subscription's, if its own name no order.
+fn metadata(fields: &Fields<'_>, details: Option<&Fields<'_>>, reason: Option<&str>, seen: &Seen<'_>) -> Metadata {
+    let own = Metadata::read(fields, seen.labelling);
+    match details {
+        Some(details) if own.label.is_none() && reason == Some("subscription_create") => {
+            let inherited = Metadata::read(details, seen.labelling);
+            if inherited.label.is_some() || own.is_empty() { inherited } else { own }
+        }
+        _ => own,
+    }
+}
+
+/// What the customer's balance paid: it is below zero where the shop owes, and rises as it pays.
+fn credited(fields: &Fields<'_>, total: i64) -> i64 {
+    let balance = |name: &str| fields.signed_amount(name).ok().flatten();
+    let start = balance("starting_balance").unwrap_or(0).min(0);
+    let end = balance("ending_balance").unwrap_or(start).min(0);
+    end.saturating_sub(start).clamp(0, total)
 }
 
 fn state(fields: &Fields<'_>, reason: Option<&str>) -> Result<State, Unusable> {
@@ -196,6 +226,8 @@ fn state(fields: &Fields<'_>, reason: Option<&str>) -> Result<State, Unusable> {
         name: fields.text("customer_name").map(Into::into),
         url: fields.page("hosted_invoice_url").filter(|_| status == Status::Open),
         at_checkout: reason == Some("subscription_create"),
+        credited: credited(fields, total),
+        metadata: Metadata::default(),
     })
 }
 

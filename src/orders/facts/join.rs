@@ -19,9 +19,13 @@ pub trait Ranked: Ord + Clone {
     fn standing(&self) -> u8;
     /// What decides between snapshots of one second.
     fn rank(&self) -> u8;
+    /// Amounts that only grow: of two snapshots alike in all else, the greater is the newer.
+    fn grown(&self) -> (i64, i64) {
+        (0, 0)
+    }
 }
 
-/// The greatest snapshot seen, by (standing, `created` of its event, rank, event id).
+/// The greatest snapshot seen, by (standing, `created` of its event, rank, grown amounts, event id).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Latest<T> {
     /// `created` of the event.
@@ -33,8 +37,8 @@ pub struct Latest<T> {
 }
 
 impl<T: Ranked> Latest<T> {
-    fn place(&self) -> (u8, i64, u8, &str, &T) {
-        (self.is.standing(), self.at, self.is.rank(), &self.event, &self.is)
+    fn place(&self) -> (u8, i64, u8, (i64, i64), &str, &T) {
+        (self.is.standing(), self.at, self.is.rank(), self.is.grown(), &self.event, &self.is)
     }
 }
 
@@ -82,6 +86,11 @@ pub fn union<T: Ord + Clone>(ours: &mut BTreeSet<T>, theirs: &BTreeSet<T>) {
             ours.insert(item.clone());
         }
     }
+}
+
+/// The earlier of two seconds, of which either may be unknown.
+pub fn earliest(ours: &mut Option<i64>, theirs: Option<i64>) {
+    *ours = (*ours).into_iter().chain(theirs).min();
 }
 
 /// For `skip_serializing_if`.

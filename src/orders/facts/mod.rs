@@ -10,11 +10,14 @@ pub mod component;
 pub mod dispute;
 pub mod invoice;
 pub mod join;
+pub mod label;
 pub mod payment_intent;
+pub mod presentment;
 pub mod refund;
 pub mod review;
 pub mod session;
 pub mod shop;
+pub mod steps;
 pub mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +26,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::component::{Component, Group, Name};
 use self::join::{Join, Latest};
+use self::label::{Label, LabelRank, Metadata};
 use self::ties::Ties;
 use super::Labelling;
+use crate::source::fields::Fields;
 
 /// Entries by id. Boxed, since a map has room for eleven from the first on, and mostly there is one.
 pub type Objects<T> = BTreeMap<String, Box<T>>;
@@ -104,6 +109,8 @@ pub struct Seen<'a> {
     pub event: &'a str,
     /// Its type.
     pub kind: &'a str,
+    /// The fields that changed, as they were before.
+    pub previous: Option<&'a Fields<'a>>,
     /// Where the shop's references stand.
     pub labelling: &'a Labelling,
 }
@@ -139,11 +146,27 @@ impl Facts {
         for (_, id, ties) in self.objects() {
             references.insert(object(id));
             references.extend(ties.ids().map(|id| object(id)));
-            references.extend(ties.labels.iter().map(|given| label(&given.1)));
         }
+        references.extend(self.labels().map(|given| label(given.value)));
         references.extend(self.shop_by_object.keys().map(|id| object(id)));
         references.extend(self.shop.keys().map(|reference| label(reference)));
         references
+    }
+
+    /// Every reference of the shop's that an object bears now, whether or not it names the order. A session's own
+    /// metadata stands in for its `client_reference_id` unless the configuration prefers that.
+    pub fn labels(&self) -> impl Iterator<Item = Label<'_>> {
+        use LabelRank::{Charge, Invoice, Payment};
+        fn of<'a>(rank: LabelRank, object: &'a str, metadata: &'a Metadata) -> Option<Label<'a>> {
+            let value = metadata.label.as_deref()?;
+            Some(Label { rank, value, object })
+        }
+        let intents = self.payment_intents.iter().filter_map(|(id, it)| of(Payment, id, &it.now.is.metadata));
+        let sessions = self.sessions.iter().filter_map(|(id, it)| of(Payment, id, &it.now.is.metadata));
+        let invoices = self.invoices.iter().filter_map(|(id, it)| of(Invoice, id, &it.now.is.metadata));
+        let charges = self.charges.iter().filter_map(|(id, it)| of(Charge, id, &it.now.is.metadata));
+        let clients = self.sessions.iter().filter_map(|(object, session)| session.client_label(object));
+        intents.chain(sessions).chain(invoices).chain(charges).chain(clients)
     }
 
     /// Every object with its ties.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::join::{Join, Latest, Ranked, is_false};
+use super::join::{Join, Latest, Ranked, is_false, is_zero};
+use super::label::Metadata;
+use super::presentment::Presentment;
 use super::ties::Ties;
 use super::{Facts, Seen, charge};
 use crate::source::fields::{Fields, Unusable};
@@ -44,6 +46,18 @@ pub struct State {
     /// The last try was by a way on which money takes days, so that its failure comes as news.
     #[serde(default, skip_serializing_if = "is_false")]
     pub delayed: bool,
+    /// The customer must confirm micro-deposits: no money is on its way before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub to_verify: bool,
+    /// `amount_details.tip.amount`, part of `amount`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tip: i64,
+    /// `amount` as the customer saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentment: Option<Presentment>,
+    /// The shop's words.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
 }
 
 /// Stripe's statuses, `requires_payment_method` parted in two. The order is the rank.
@@ -81,6 +95,10 @@ impl Ranked for State {
     fn rank(&self) -> u8 {
         self.status as u8
     }
+
+    fn grown(&self) -> (i64, i64) {
+        (self.received, self.amount)
+    }
 }
 
 impl Join for PaymentIntent {
@@ -101,18 +119,18 @@ impl PaymentIntent {
 /// Takes a payment intent, with the charges that older API versions embed.
 pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(), Unusable> {
     let id = fields.needed_id()?;
-    let mut ties = Ties::labelled(fields, seen.labelling)?;
+    let mut ties = Ties::read(fields)?;
     ties.charges.extend(fields.link("latest_charge")?);
     for embedded in fields.list("charges") {
         ties.charges.extend(charge::take_embedded(&embedded, &id, seen, facts));
     }
-    let now = seen.stamp(state(fields)?);
+    let now = seen.stamp(state(fields, seen)?);
     let was_processing = now.is.status == Status::Processing;
     facts.payment_intents.insert(id, Box::new(PaymentIntent { now, was_processing, ties }));
     Ok(())
 }
 
-fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
+fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
     let last_error = fields.object("last_payment_error");
     let word = fields.word("status")?.ok_or_else(|| Unusable::field("status", "missing"))?;
     let status = match &*word {
@@ -139,7 +157,17 @@ fn state(fields: &Fields<'_>) -> Result<State, Unusable> {
         email: Address::read(fields, "receipt_email"),
         url: fields.object("next_action").as_ref().and_then(instructions),
         delayed: last_error.as_ref().is_some_and(is_delayed),
+        to_verify: fields
+            .object("next_action")
+            .is_some_and(|action| action.object("verify_with_microdeposits").is_some()),
+        tip: fields.object("amount_details").as_ref().and_then(tip).unwrap_or(0),
+        presentment: Presentment::read(fields),
+        metadata: Metadata::read(fields, seen.labelling),
     })
+}
+
+fn tip(details: &Fields<'_>) -> Option<i64> {
+    details.object("tip")?.amount("amount").ok()?
 }
 
 /// What a bank transfer has brought so far: Stripe only says what it still lacks.

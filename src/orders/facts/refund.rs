@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::join::{Join, Latest, Ranked, is_false, is_zero};
+use super::join::{Join, Latest, Ranked, earliest, is_false, is_zero};
+use super::presentment::Presentment;
 use super::ties::Ties;
 use super::{Facts, Seen};
 use crate::source::fields::{Fields, Unusable};
@@ -15,9 +16,9 @@ pub struct Refund {
     /// It was seen to succeed, even if it failed later.
     #[serde(default, skip_serializing_if = "is_false")]
     pub succeeded: bool,
-    /// It was seen to fail.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub failed: bool,
+    /// The second in which it was first seen to fail or to be canceled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<i64>,
     /// What it is tied to.
     #[serde(default, skip_serializing_if = "Ties::is_empty")]
     pub ties: Ties,
@@ -38,6 +39,9 @@ pub struct State {
     /// `failure_reason`, else `reason`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// `amount` as the customer saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentment: Option<Presentment>,
 }
 
 /// Stripe's statuses. The order is the rank.
@@ -75,7 +79,7 @@ impl Join for Refund {
     fn join(&mut self, other: &Self) {
         self.now.join(&other.now);
         self.succeeded |= other.succeeded;
-        self.failed |= other.failed;
+        earliest(&mut self.failed_at, other.failed_at);
         self.ties.join(&other.ties);
     }
 }
@@ -84,6 +88,19 @@ impl Refund {
     /// Neither failed nor canceled: it counts as given back.
     pub fn live(&self) -> bool {
         !matches!(self.now.is.status, Status::Failed | Status::Canceled)
+    }
+}
+
+impl Status {
+    /// Stripe's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::RequiresAction => "requires_action",
+            Self::Succeeded => "succeeded",
+            Self::Canceled => "canceled",
+            Self::Failed => "failed",
+        }
     }
 }
 
@@ -119,12 +136,14 @@ fn refund(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<Refund, Unusable> {
         currency: fields.needed_currency("currency")?,
         created: fields.signed_amount("created").ok().flatten().unwrap_or(0),
         reason: reason.map(Into::into),
+        presentment: Presentment::read(fields),
     };
-    Ok(Refund {
+    let refund = Refund {
         now: seen.stamp(state),
         succeeded: status == Status::Succeeded,
-        failed: status == Status::Failed,
+        failed_at: None,
         // A refund's own metadata names no order: a shop may well keep other ids there.
         ties: Ties::read(fields)?,
-    })
+    };
+    Ok(Refund { failed_at: (!refund.live()).then_some(seen.at), ..refund })
 }

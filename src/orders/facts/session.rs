@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::join::{Join, Latest, Ranked, is_false};
-use super::ties::{Ties, label};
+use super::label::{ClientReference, Label, Metadata};
+use super::presentment::Presentment;
+use super::ties::Ties;
 use super::{Facts, Seen};
-use crate::orders::LabelSource;
 use crate::source::fields::{Fields, Unusable};
 
 /// What is known of a checkout session.
@@ -46,6 +47,18 @@ pub struct State {
     /// The page's language, where it is not `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// `amount_total` as the customer saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentment: Option<Presentment>,
+    /// A payment link made it. The link copies its metadata to every buyer's objects.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub of_link: bool,
+    /// The shop's words.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// The shop's other words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_reference: Option<ClientReference>,
 }
 
 /// An amount that somebody is asked for.
@@ -120,6 +133,20 @@ impl Session {
         !self.async_failed && state.status == Status::Complete && state.payment == Payment::Unpaid
     }
 
+    /// Its `client_reference_id` as a label. Metadata of its own stands in for that, unless the configuration prefers it
+    /// or a payment link copied the metadata.
+    pub fn client_label<'a>(&'a self, id: &'a str) -> Option<Label<'a>> {
+        let State { client_reference, metadata, of_link, .. } = &self.now.is;
+        let given = client_reference.as_ref()?;
+        let counts = given.preferred || *of_link || metadata.label.is_none();
+        counts.then_some(Label { rank: given.rank(), value: &given.value, object: id })
+    }
+
+    /// What the customer saw of its total, and that total.
+    pub fn presented(&self) -> Option<(&Presentment, i64)> {
+        Some((self.now.is.presentment.as_ref()?, self.now.is.asked.as_ref()?.total))
+    }
+
     /// What the shop asked for, in its own currency.
     pub fn expects(&self) -> Option<&Asked> {
         self.now.is.converted.as_ref().or(self.now.is.asked.as_ref())
@@ -131,11 +158,6 @@ pub fn take(fields: &Fields<'_>, seen: &Seen<'_>, facts: &mut Facts) -> Result<(
     let id = fields.needed_id()?;
     let mut ties = Ties::read(fields)?;
     ties.sessions.extend(fields.link("recovered_from")?);
-    // A payment link copies its metadata to every stranger's session.
-    let of_a_link = fields.get("payment_link")?.is_some();
-    let strangers = |source: &LabelSource| of_a_link && *source == LabelSource::Metadata;
-    let sources: Vec<LabelSource> = seen.labelling.from.iter().copied().filter(|source| !strangers(source)).collect();
-    ties.labels.extend(label(fields, seen.labelling, &sources));
     let async_failed = seen.kind == "checkout.session.async_payment_failed";
     let now = seen.stamp(state(fields, seen)?);
     facts.sessions.insert(id, Box::new(Session { now, async_failed, ties }));
@@ -175,6 +197,10 @@ fn state(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<State, Unusable> {
         email: given.or_else(|| Address::read(fields, "customer_email")),
         name: details.and_then(|details| details.text("name")).map(Into::into),
         locale: fields.text("locale").filter(|locale| locale != "auto").map(Into::into),
+        presentment: Presentment::read(fields),
+        of_link: fields.get("payment_link")?.is_some(),
+        metadata: Metadata::read(fields, seen.labelling),
+        client_reference: ClientReference::read(fields, seen.labelling),
     })
 }
 

@@ -127,9 +127,14 @@ fn each_state_of_a_dispute_is_known_and_told_as_what_it_is() {
     };
     let disputed = about(&["needs_response"], "order.disputed:dp_1");
     assert_eq!(disputed, ("dp_1".to_owned(), Some("fraudulent".to_owned())));
-    for verdict in ["lost", "won", "prevented", "warning_closed"] {
+    for verdict in ["lost", "won", "prevented"] {
         assert_eq!(about(&[verdict], "order.dispute_closed:dp_1").1.as_deref(), Some(verdict));
     }
+    let closed = about(&["warning_closed"], "order.dispute_closed:dp_1:warning_closed");
+    assert_eq!(closed.1.as_deref(), Some("warning_closed"));
+    let escalated = news(&["warning_needs_response", "warning_closed", "needs_response", "lost"]);
+    let told = ["order.dispute_closed:dp_1", "order.dispute_closed:dp_1:warning_closed", "order.disputed:dp_1"];
+    assert_eq!(escalated, told, "an inquiry's end is told, and so is the verdict");
 }
 
 #[test]
@@ -235,7 +240,8 @@ fn a_session_s_locale_and_status_in_each_version() {
 fn amounts_of_nothing_take_no_room() {
     let stored = serde_json::to_value(facts("charge.succeeded", 1, &charge(json!({})))).unwrap();
     let stored = &stored["charges"]["ch_1"];
-    assert_eq!((&stored["amount_captured"], stored.get("amount_refunded")), (&json!(1000), None));
+    assert_eq!((&stored["now"]["is"]["captured"], stored["now"]["is"].get("refunded")), (&json!(1000), None));
+    assert_eq!(stored.get("sums"), None);
 }
 
 #[test]

@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::{CONFIRMATIONS, Message, NewNotice};
 use crate::notices::Kind;
+use crate::outbox::MessageKind;
 use crate::outbox::templates::told_to_the_shop;
 
 /// Inserts the messages that are new, under any of their notice's names. A shop is told that an order was identified
-/// only where it was told before, under Stripe's id, that it was paid.
+/// only where it was told before, under Stripe's id, that it was paid. Likewise a mail that takes another's news back is
+/// queued only where that one was.
 pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prepared<impl Values + use<'a>> {
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
     prepared!(
@@ -30,7 +32,7 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
                     SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.also, E'\\n')) AND o.destination = m.destination)) \
            AND (m.told IS NULL OR EXISTS ( \
                     SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.told, E'\\n')) AND o.destination = m.destination \
-                                           AND o.waiting AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
+                                           AND (m.notice <> 'order.identified' OR o.waiting AND (o.state = 'sent' OR o.lease IS NOT NULL)))) \
          ORDER BY m.notice_key COLLATE \"C\", m.destination COLLATE \"C\" \
          ON CONFLICT (notice_key, destination) DO NOTHING RETURNING true",
     )
@@ -47,7 +49,7 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
     .column::<Bool, _, _>(messages, |(notice, _)| notice.waiting)
     .column::<Bool, _, _>(messages, |(_, message)| message.held)
     .column::<Nullable<Text>, _, _>(messages, |(notice, _)| also(notice))
-    .column::<Nullable<Text>, _, _>(messages, |(notice, _)| told(notice))
+    .column::<Nullable<Text>, _, _>(messages, |(notice, message)| told(notice, message))
 }
 
 /// Other names of the notice, a line each.
@@ -55,11 +57,28 @@ fn also(notice: &NewNotice) -> Option<String> {
     (!notice.also.is_empty()).then(|| notice.also.join("\n"))
 }
 
-/// The names of another notice, a line each, after which alone it is worth telling.
-fn told(notice: &NewNotice) -> Option<String> {
-    let names = std::iter::once(&notice.key).chain(&notice.also);
-    let paid = || names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>();
-    (notice.kind == Kind::OrderIdentified).then(|| paid().join("\n"))
+/// The names of another notice, a line each, after which alone this message is worth telling.
+fn told(notice: &NewNotice, message: &Message<'_>) -> Option<String> {
+    if notice.kind == Kind::OrderIdentified {
+        let names = std::iter::once(&notice.key).chain(&notice.also);
+        return Some(
+            names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>().join("\n"),
+        );
+    }
+    let takes_back = message.kind == MessageKind::Email && !notice.mailed_after.is_empty();
+    takes_back.then(|| notice.mailed_after.join("\n"))
+}
+
+/// Removes the messages of these notices that nobody was told and no worker holds: their matter is told otherwise, or
+/// has settled itself. They leave nothing behind, so that the notice can be queued again.
+pub fn withdraw(conn: &mut PgConnection, keys: &[String]) -> QueryResult<usize> {
+    sql_query(
+        "WITH theirs AS MATERIALIZED (SELECT id FROM outbox WHERE notice_key = ANY($1) AND state = 'queued' AND lease IS NULL AND attempts = 0 \
+                                      ORDER BY id FOR UPDATE) \
+         DELETE FROM outbox WHERE id IN (SELECT id FROM theirs)",
+    )
+    .bind::<Array<Text>, _>(keys)
+    .execute(conn)
 }
 
 /// Keeps the orders' queued confirmations and mails to customers from being sent. What a worker is sending right now

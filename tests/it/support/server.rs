@@ -7,6 +7,7 @@ use ringup::config::Config;
 use ringup::db::{self, DbPool};
 use ringup::http::{Running, Server};
 use ringup::intake::Rules;
+use ringup::orders::Settings;
 use ringup::outbox::{self, Outbox};
 use ringup::source::signature;
 use ringup::worker;
@@ -80,7 +81,8 @@ impl Receiver {
         vars.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::from_vars(vars).unwrap();
         let (pool, rules) = (db::pool(url, 4), Rules::new(&config));
-        let outbox = Outbox::new(pool.clone(), &config.mail, &config.targets).unwrap();
+        let outbox =
+            Outbox::new(pool.clone(), &config.mail, &config.targets, Settings::default().read_details()).unwrap();
         let (started, running) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
