@@ -25,14 +25,14 @@ run: install ## a fresh machine to a running receiver; ARGS=--demo feeds it
 # The trap stops the tests' Postgres whatever happened; it changes neither the outcome nor the last lines.
 test: install ## everything that CI runs
 	@set -euo pipefail; trap '.ci/stop-test-postgres' EXIT; \
-	cargo fmt --check; \
-	cargo clippy --all-targets $(FEATURES) -- -D warnings; \
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(FEATURES); \
-	cargo test --doc $(FEATURES); \
+	cargo fmt --all --check; \
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings; \
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps $(FEATURES); \
+	cargo test --workspace --doc $(FEATURES); \
 	command -v npm >/dev/null || echo "SKIPPED, for want of npm: the tests with the real Stripe CLI and with Standard Webhooks' own library"; \
 	if cargo nextest --version >/dev/null 2>&1; \
-	then cargo nextest run $(FEATURES); \
-	else cargo test --lib --bins --tests $(FEATURES); fi
+	then cargo nextest run --workspace $(FEATURES); \
+	else cargo test --workspace --lib --bins --tests $(FEATURES); fi
 
 # Without the failpoints: what is measured is what is shipped. `hot` has arguments of its own, so it runs apart.
 bench: install ## how fast it is, beside baselines; ARGS="--only rates-64 --rounds 1" measures one row, ARGS=--list names them
@@ -42,7 +42,7 @@ bench-hot: ## what one event costs in the functions that each event runs through
 	@cargo bench --bench hot -- $(ARGS)
 
 fmt: ## formats the code
-	@cargo fmt
+	@cargo fmt --all
 
 mutants: ## which changes to the order law no unit test notices; needs cargo-mutants, takes hours
 	cargo mutants $(ARGS)
