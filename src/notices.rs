@@ -131,14 +131,38 @@ pub struct Notice {
     /// Whoever else is told, the customer is not: they know it already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unmailed: bool,
-    /// The customer is told only after a message under one of these keys: it takes that message's news back.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<String>,
+    /// It depends on how many alike were queued: it is one of several that can't be told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
     /// The customer whom it concerns has an address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub addressed: bool,
     /// What it is about.
     pub about: About,
+}
+
+/// How many messages alike decide whether one more is queued. A refund may be known as a step of a sum, as an object, or
+/// as both; refunds of one amount differ in nothing that was told. So they are counted: those of the notice's own amount.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Only {
+    /// Only if fewer than `count` messages have one of the keys.
+    FewerThan {
+        /// So many refunds there are.
+        count: usize,
+        /// All keys under which any of them may have been told.
+        keys: Vec<String>,
+    },
+    /// Of mails: only if more than `count` have one of the keys, those under `without` taken off. It takes back what was
+    /// told.
+    MoreThan {
+        /// So many of the refunds were rightly told.
+        count: usize,
+        /// All keys under which any of them may have been told.
+        keys: Vec<String>,
+        /// Keys of what was taken back before.
+        without: Vec<String>,
+    },
 }
 
 /// Why a notice is not sent at once.

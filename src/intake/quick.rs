@@ -156,7 +156,7 @@ fn write(
         if !change(conditions, (inbox::insert(new), ready.parts())).make(conn)? {
             return Err(Error::RollbackTransaction);
         }
-        ready.finish(conn, &messages)
+        ready.finish(conn, messages)
     });
     match done {
         Ok(()) => Ok(true),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::attempt::{Attempt, Payment};
+use super::attempt::Attempt;
 use super::customer;
 use super::facts::shop::{Compare, Expectation, LineItem, Payments};
 use super::facts::{Facts, Name};
@@ -203,10 +203,10 @@ impl Sums {
         if comes_to >= expected {
             return Status::Paid;
         }
-        let mut payments = counted(reading, currency).flat_map(|attempt| &attempt.payments);
-        // One that is gone as a whole was needed, unless what is there and it are more than was to be paid.
-        let was_needed = |payment: &Payment<'_>| comes_to.saturating_add(payment.paid) <= expected;
-        let went_back = payments.any(|payment| payment.refunded > 0 && (payment.holds_money() || was_needed(payment)));
+        // A payment that is gone as a whole was needed, unless it and what is there are more than was to be paid.
+        let was_needed = |attempt: &Attempt<'_>| comes_to.saturating_add(attempt.paid) <= expected;
+        let mut given_back = counted(reading, currency).filter(|attempt| attempt.refunded > 0);
+        let went_back = given_back.any(|attempt| attempt.holds_money() || was_needed(attempt));
         if went_back { Status::PartiallyRefunded } else { Status::PartiallyPaid }
     }
 }

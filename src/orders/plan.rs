@@ -236,9 +236,13 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
     for Owed { notice, by_mail, .. } in owed {
         let key = notice.key.clone();
         let earlier = before.owed.get(&key);
-        // Under a name that it no longer has it may have stood for another one: it is queued under its own, if it never was.
-        let earlier_names = |earlier: &&Owed| earlier.notice.also.iter().all(|name| notice.also.contains(name));
-        let earlier_news = earlier.filter(earlier_names);
+        // Under a name that it no longer has it may have stood for another one, and counts change: it is queued now, if it
+        // never was.
+        let stands = |earlier: &&Owed| {
+            let mut names = earlier.notice.also.iter();
+            names.all(|name| notice.also.contains(name)) && earlier.notice.only == notice.only
+        };
+        let earlier_news = earlier.filter(stands);
         let new = NewNotice {
             by_mail: by_mail && earlier_news.is_none_or(|earlier| !earlier.by_mail),
             to_listeners: earlier_news.is_none(),
@@ -268,7 +272,7 @@ fn new(notice: &Notice, order: Uuid, in_review: bool, settings: &Settings) -> Ne
     });
     NewNotice {
         also: notice.also.clone(),
-        mailed_after: notice.after.clone(),
+        only: notice.only.clone(),
         order_id: Some(order),
         delay_seconds,
         waiting: notice.wait.is_some(),

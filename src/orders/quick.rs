@@ -120,17 +120,19 @@ impl Ready {
         outbox::ended(&self.plan.end_waits)
     }
 
-    /// Messages that were queued before are to be withdrawn, held or let go: they are locked after the orders, so
+    /// Messages that were queued before are to be counted, withdrawn, held or let go: they are locked after the orders, so
     /// [`Ready::finish`] is needed, in the same transaction.
     pub fn changes_queued(&self) -> bool {
-        !(self.plan.holds.is_empty() && self.plan.releases.is_empty() && self.plan.withdrawals.is_empty())
+        let plan = &self.plan;
+        let counts = plan.notices.iter().any(|notice| notice.only.is_some());
+        counts || !(plan.holds.is_empty() && plan.releases.is_empty() && plan.withdrawals.is_empty())
     }
 
     /// Withdraws messages that were queued before, queues `messages`, and holds or lets go what waits.
     ///
     /// # Errors
     /// The database's.
-    pub fn finish(&self, conn: &mut PgConnection, messages: &outbox::Messages<'_>) -> QueryResult<()> {
+    pub fn finish(&self, conn: &mut PgConnection, messages: outbox::Messages<'_>) -> QueryResult<()> {
         withdraw(conn, &self.plan)?;
         messages.queue(conn)?;
         end_waits(conn, &self.plan)?;

@@ -12,7 +12,7 @@ use super::MessageKind;
 use super::destinations::{self, Listener, Listening};
 use super::templates::{Audience, audience};
 use crate::db::{Part, Values};
-use crate::notices::Kind;
+use crate::notices::{Kind, Only};
 
 pub use store::{adopt, end_wait, ended, hold, keep_one, rehome, release, withdraw};
 
@@ -29,8 +29,8 @@ pub struct NewNotice {
     pub key: String,
     /// Other names of the same notice: where it was ever queued under any of them, it is not queued again.
     pub also: Vec<String>,
-    /// Names of messages after which alone its mail is sent: it takes their news back.
-    pub mailed_after: Vec<String>,
+    /// It depends on how many alike were queued.
+    pub only: Option<Only>,
     /// The notice's own data, as JSON.
     pub about: String,
     /// The order that it is rendered from.
@@ -60,7 +60,7 @@ impl NewNotice {
             kind,
             key,
             also: Vec::new(),
-            mailed_after: Vec::new(),
+            only: None,
             about: serde_json::to_string(about).expect("plain data with names for keys"),
             order_id: None,
             event: None,
@@ -110,7 +110,17 @@ pub fn enqueue(conn: &mut PgConnection, notices: &[NewNotice]) -> QueryResult<us
     let listeners =
         if notices.iter().any(|notice| notice.to_listeners) { destinations::listeners(conn)? } else { Vec::new() };
     let messages = fan_out(notices, &listeners);
-    if messages.is_empty() { Ok(0) } else { store::queueing(&messages).unconditional().execute(conn) }
+    queue_all(conn, messages)
+}
+
+/// Queues what never was. Messages that are counted go one by one: each counts those before it.
+fn queue_all(conn: &mut PgConnection, messages: Vec<(&NewNotice, Message<'_>)>) -> QueryResult<usize> {
+    let (counted, plain): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(notice, _)| notice.only.is_some());
+    let mut queued = if plain.is_empty() { 0 } else { store::queueing(&plain).unconditional().execute(conn)? };
+    for (notice, message) in &counted {
+        queued += store::queue_counted(conn, notice, message)?;
+    }
+    Ok(queued)
 }
 
 /// The messages that tell some notices.
@@ -146,8 +156,8 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// The database's.
-    pub fn queue(&self, conn: &mut PgConnection) -> QueryResult<usize> {
-        if self.0.is_empty() { Ok(0) } else { store::queueing(&self.0).unconditional().execute(conn) }
+    pub fn queue(self, conn: &mut PgConnection) -> QueryResult<usize> {
+        queue_all(conn, self.0)
     }
 
     /// Queues those that were never queued, as part of a change.

@@ -65,7 +65,7 @@ impl Owed {
             also: Vec::new(),
             wait: None,
             unmailed: false,
-            after: Vec::new(),
+            only: None,
             addressed: false,
             about,
         });
@@ -112,7 +112,11 @@ fn paid(attempt: &Attempt<'_>, payment: &Payment<'_>, owed: &mut Owed) {
     let about = About { at, amount_credited, ..of_payment(payment, payment.paid) };
     let paid = owed.add(Kind::OrderPaid, payment.name, about.clone());
     paid.also = also(&Kind::OrderPaid, payment);
-    paid.wait = (!told_apart(component)).then_some(Wait::Reference);
+    paid.wait = match () {
+        () if !told_apart(component) => Some(Wait::Reference),
+        () if is_yet_to_be_linked(payment, component) => Some(Wait::PaymentIntent),
+        () => None,
+    };
     if component.label().is_some() {
         let identified = owed.add(Kind::OrderIdentified, payment.name, about);
         identified.also = also(&Kind::OrderIdentified, payment);
@@ -129,6 +133,16 @@ fn renewed(attempt: &Attempt<'_>, owed: &mut Owed) {
             owed.add(Kind::OrderRenewed, id, about);
         }
     }
+}
+
+/// Whether only an invoice tells of the payment, and its payment intent is still to come: since Basil one intent may pay
+/// several invoices, and another event links them. One that was paid out of band has none.
+fn is_yet_to_be_linked(payment: &Payment<'_>, component: &Component<'_>) -> bool {
+    let by_invoice = !component.invoices.is_empty() && payment.intent.is_none();
+    let by_other_means = component.sessions.iter().any(|(_, session)| session.paid())
+        || component.charges.iter().any(|(_, charge)| charge.direct)
+        || component.invoices.iter().any(|(_, invoice)| invoice.now.is.out_of_band);
+    payment.paid > 0 && by_invoice && !by_other_means
 }
 
 /// Whether a person can tell which order it is.

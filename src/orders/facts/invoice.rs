@@ -55,6 +55,9 @@ pub struct State {
     /// A subscription's first: the customer is at the checkout and sees how it ends.
     #[serde(default, skip_serializing_if = "is_false")]
     pub at_checkout: bool,
+    /// It was paid by other means than Stripe's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub out_of_band: bool,
     /// What the customer's balance at the shop paid of it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub credited: i64,
@@ -226,6 +229,7 @@ fn state(fields: &Fields<'_>, reason: Option<&str>) -> Result<State, Unusable> {
         name: fields.text("customer_name").map(Into::into),
         url: fields.page("hosted_invoice_url").filter(|_| status == Status::Open),
         at_checkout: reason == Some("subscription_create"),
+        out_of_band: fields.flag("paid_out_of_band"),
         credited: credited(fields, total),
         metadata: Metadata::default(),
     })

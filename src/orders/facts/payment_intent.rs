@@ -85,10 +85,12 @@ pub enum Status {
 impl Ranked for State {
     fn standing(&self) -> u8 {
         match self.status {
-            Status::Succeeded => 3,
-            Status::Canceled => 2,
-            Status::RequiresCapture => 1,
-            _ => 0,
+            Status::Succeeded => 4,
+            Status::Canceled => 3,
+            Status::RequiresCapture => 2,
+            // Only a new intent is bare, and its event may bear the second after that of the first try.
+            Status::RequiresPaymentMethod => 0,
+            _ => 1,
         }
     }
 

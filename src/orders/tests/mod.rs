@@ -11,7 +11,9 @@ mod objects;
 mod recorded;
 mod references;
 mod refusals;
+mod simulated;
 mod snapshots;
+mod store;
 mod world;
 
 use serde_json::{Value, json};

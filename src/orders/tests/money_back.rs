@@ -4,7 +4,7 @@ use std::slice::from_ref;
 
 use serde_json::json;
 
-use super::objects::{and, charge, dispute, paid, refund, status};
+use super::objects::{and, charge, dispute, paid, refund, status, told};
 use super::{all, due, facts, keys, order};
 use crate::notices::Wait;
 

@@ -11,13 +11,12 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as Sq
 use uuid::Uuid;
 
 use super::{CONFIRMATIONS, Message, NewNotice};
-use crate::notices::Kind;
+use crate::notices::{Kind, Only};
 use crate::outbox::MessageKind;
 use crate::outbox::templates::told_to_the_shop;
 
 /// Inserts the messages that are new, under any of their notice's names. A shop is told that an order was identified
-/// only where it was told before, under Stripe's id, that it was paid. Likewise a mail that takes another's news back is
-/// queued only where that one was.
+/// only where it was told before, under Stripe's id, that it was paid.
 pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prepared<impl Values + use<'a>> {
     // Sorted by key, since an insert waits for another transaction's uncommitted twin.
     prepared!(
@@ -32,7 +31,7 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
                     SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.also, E'\\n')) AND o.destination = m.destination)) \
            AND (m.told IS NULL OR EXISTS ( \
                     SELECT FROM outbox o WHERE o.notice_key = ANY (string_to_array(m.told, E'\\n')) AND o.destination = m.destination \
-                                           AND (m.notice <> 'order.identified' OR o.waiting AND (o.state = 'sent' OR o.lease IS NOT NULL)))) \
+                                           AND o.waiting AND (o.state = 'sent' OR o.lease IS NOT NULL))) \
          ORDER BY m.notice_key COLLATE \"C\", m.destination COLLATE \"C\" \
          ON CONFLICT (notice_key, destination) DO NOTHING RETURNING true",
     )
@@ -49,7 +48,7 @@ pub(super) fn queueing<'a>(messages: &'a [(&'a NewNotice, Message<'a>)]) -> Prep
     .column::<Bool, _, _>(messages, |(notice, _)| notice.waiting)
     .column::<Bool, _, _>(messages, |(_, message)| message.held)
     .column::<Nullable<Text>, _, _>(messages, |(notice, _)| also(notice))
-    .column::<Nullable<Text>, _, _>(messages, |(notice, message)| told(notice, message))
+    .column::<Nullable<Text>, _, _>(messages, |(notice, _)| told(notice))
 }
 
 /// Other names of the notice, a line each.
@@ -57,16 +56,53 @@ fn also(notice: &NewNotice) -> Option<String> {
     (!notice.also.is_empty()).then(|| notice.also.join("\n"))
 }
 
-/// The names of another notice, a line each, after which alone this message is worth telling.
-fn told(notice: &NewNotice, message: &Message<'_>) -> Option<String> {
-    if notice.kind == Kind::OrderIdentified {
-        let names = std::iter::once(&notice.key).chain(&notice.also);
-        return Some(
-            names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>().join("\n"),
-        );
-    }
-    let takes_back = message.kind == MessageKind::Email && !notice.mailed_after.is_empty();
-    takes_back.then(|| notice.mailed_after.join("\n"))
+/// The names of another notice, a line each, after which alone it is worth telling.
+fn told(notice: &NewNotice) -> Option<String> {
+    let names = std::iter::once(&notice.key).chain(&notice.also);
+    let paid = || names.map(|name| name.replacen("order.identified:", "order.paid:", 1)).collect::<Vec<_>>();
+    (notice.kind == Kind::OrderIdentified).then(|| paid().join("\n"))
+}
+
+/// Inserts one message if as many alike are there as its notice says: fewer than so many, or, of a mail that takes news
+/// back, more.
+pub(super) fn queue_counted(conn: &mut PgConnection, notice: &NewNotice, message: &Message<'_>) -> QueryResult<usize> {
+    const NONE: &[String] = &[];
+    let (most, least, keys, without) = match &notice.only {
+        Some(Only::FewerThan { count, keys }) => (as_i64(*count), -1, &keys[..], NONE),
+        Some(Only::MoreThan { count, keys, without }) if message.kind == MessageKind::Email => {
+            (i64::MAX, as_i64(*count), &keys[..], &without[..])
+        }
+        Some(Only::MoreThan { .. }) | None => (i64::MAX, -1, NONE, NONE),
+    };
+    sql_query(
+        "INSERT INTO outbox (id, kind, destination, notice, notice_key, dedupe_key, order_id, about, next_at, waiting, held) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9), $10, $11 \
+         FROM (SELECT count(*) FILTER (WHERE o.notice_key = ANY ($12)) - count(*) FILTER (WHERE o.notice_key = ANY ($13)) AS alike \
+               FROM outbox o WHERE o.notice_key = ANY ($12 || $13) AND o.destination = $3 \
+                               AND o.about::json ->> 'amount' = $8::json ->> 'amount') there \
+         WHERE there.alike < $14 AND there.alike > $15 \
+         ON CONFLICT (notice_key, destination) DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<Text, _>(message.kind.name())
+    .bind::<Text, _>(message.destination)
+    .bind::<Text, _>(&*notice.kind.name())
+    .bind::<Text, _>(&notice.key)
+    .bind::<Text, _>(&*message.dedupe_key)
+    .bind::<Nullable<SqlUuid>, _>(notice.order_id)
+    .bind::<Text, _>(&notice.about)
+    .bind::<Integer, _>(notice.delay_seconds)
+    .bind::<Bool, _>(notice.waiting)
+    .bind::<Bool, _>(message.held)
+    .bind::<Array<Text>, _>(keys)
+    .bind::<Array<Text>, _>(without)
+    .bind::<BigInt, _>(most)
+    .bind::<BigInt, _>(least)
+    .execute(conn)
+}
+
+fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Removes the messages of these notices that nobody was told and no worker holds: their matter is told otherwise, or

@@ -1,83 +1,97 @@
-//! Which refund object explains which step of a charge's sum.
+//! Which refunds of a payment can't be told apart, and which steps of a charge's sum no refund object explains.
 //!
 //! Steps and objects pair one to one, by equal amount, nearest in time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::orders::attempt::Payment;
+use crate::orders::facts::charge::Charge;
 use crate::orders::facts::refund::Refund;
+use crate::orders::facts::steps as sums;
 
 /// A step of a charge's sum.
 #[derive(Clone, Debug)]
 pub struct Step<'a> {
     /// The charge.
     pub charge: &'a str,
-    /// What ends its notice's key: the charge and the sum; then a number, if the charge came to that sum several times.
+    /// What ends its notice's key: the charge and the sum; then more, if the charge came to that sum several times.
     pub suffix: String,
-    /// What it added.
-    pub amount: i64,
+    /// The ends of keys under which it was told while less was known.
+    pub earlier: Vec<String>,
     at: i64,
-    explained: bool,
 }
 
-/// The steps of a payment's charges, and the refunds that explain them.
-pub struct Pairing<'a> {
-    steps: Vec<Step<'a>>,
-    by_refund: BTreeMap<&'a str, Step<'a>>,
+/// The refunds of one amount, as objects and as steps.
+#[derive(Debug, Default)]
+pub struct Alike<'a> {
+    /// Of each.
+    pub amount: i64,
+    /// The objects.
+    pub refunds: Vec<(&'a str, &'a Refund)>,
+    /// The steps, the earliest first.
+    pub steps: Vec<Step<'a>>,
+    /// Those that no object explains.
+    pub unexplained: Vec<Step<'a>>,
 }
 
-impl<'a> Pairing<'a> {
-    /// Pairs them.
-    pub fn of(payment: &Payment<'a>) -> Self {
-        let mut pairing = Self { steps: steps(payment), by_refund: BTreeMap::new() };
-        let mut candidates = Vec::new();
-        for (place, step) in pairing.steps.iter().enumerate() {
-            let fits = |refund: &Refund| {
-                refund.now.is.amount == step.amount
-                    && (refund.ties.charges.is_empty() || refund.ties.charges.contains(step.charge))
-            };
-            for (id, refund) in payment.refunds.iter().filter(|(_, refund)| fits(refund)) {
-                candidates.push((made_at(refund).abs_diff(step.at), step.at, place, *id));
-            }
+/// A payment's refunds, by their amount.
+pub fn alike<'a>(payment: &Payment<'a>) -> Vec<Alike<'a>> {
+    let mut all: BTreeMap<i64, Alike<'a>> = BTreeMap::new();
+    let mut of_amount = |amount: i64, add: &dyn Fn(&mut Alike<'a>)| {
+        add(all.entry(amount).or_insert_with(|| Alike { amount, ..Alike::default() }));
+    };
+    for refund in &payment.refunds {
+        of_amount(refund.1.now.is.amount, &|alike| alike.refunds.push(*refund));
+    }
+    for (charge, known) in payment.captured() {
+        for (amount, step) in named(charge, known) {
+            of_amount(amount, &|alike| alike.steps.push(step.clone()));
         }
-        candidates.sort_unstable();
-        for (_, _, place, id) in candidates {
-            let step = &mut pairing.steps[place];
-            if !step.explained && !pairing.by_refund.contains_key(id) {
-                step.explained = true;
-                pairing.by_refund.insert(id, step.clone());
-            }
+    }
+    all.into_values().map(|alike| Alike { unexplained: unexplained(&alike), ..alike }).collect()
+}
+
+/// The steps of a charge's sum, each with its amount and its name.
+fn named<'a>(charge: &'a str, known: &Charge) -> Vec<(i64, Step<'a>)> {
+    let increases = known.sums.increases(known.sums_floor());
+    let mut times: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+    let mut name = |step: &sums::Step| {
+        let time = times.entry((step.from, step.to)).or_default();
+        *time += 1;
+        let plain = format!("{charge}:{}", step.to);
+        let from = format!("{plain}:{}", step.from);
+        let is_only_one = increases.iter().all(|other| other.to != step.to || other.from == step.from);
+        let suffix = match time {
+            1 if is_only_one => plain.clone(),
+            1 => from.clone(),
+            _ => format!("{from}:{time}"),
+        };
+        let earlier = [plain, from].into_iter().filter(|earlier| *earlier != suffix).collect();
+        (step.to - step.from, Step { charge, suffix, earlier, at: step.at })
+    };
+    increases.iter().map(&mut name).collect()
+}
+
+fn unexplained<'a>(alike: &Alike<'a>) -> Vec<Step<'a>> {
+    let mut pairs = Vec::new();
+    for (place, step) in alike.steps.iter().enumerate() {
+        for (id, refund) in &alike.refunds {
+            pairs.push((made_at(refund).abs_diff(step.at), place, *id));
         }
-        pairing
     }
-
-    /// The step that a refund explains.
-    pub fn step_of(&self, refund: &str) -> Option<&Step<'a>> {
-        self.by_refund.get(refund)
+    pairs.sort_unstable();
+    let (mut explained, mut used) = (BTreeSet::new(), BTreeSet::new());
+    for (_, place, id) in pairs {
+        if !explained.contains(&place) && !used.contains(id) {
+            explained.insert(place);
+            used.insert(id);
+        }
     }
-
-    /// The steps that no refund explains.
-    pub fn unexplained(&self) -> impl Iterator<Item = &Step<'a>> {
-        self.steps.iter().filter(|step| !step.explained)
-    }
+    let open = alike.steps.iter().enumerate().filter(|(place, _)| !explained.contains(place));
+    open.map(|(_, step)| step.clone()).collect()
 }
 
 /// When a refund was made, as far as that is known.
 fn made_at(refund: &Refund) -> i64 {
     if refund.now.is.created > 0 { refund.now.is.created } else { refund.now.at }
-}
-
-fn steps<'a>(payment: &Payment<'a>) -> Vec<Step<'a>> {
-    let mut steps = Vec::new();
-    for (charge, known) in payment.captured() {
-        let mut times: BTreeMap<i64, usize> = BTreeMap::new();
-        for step in known.sums.increases(known.sums_floor()) {
-            let time = times.entry(step.to).or_default();
-            *time += 1;
-            let suffix =
-                if *time == 1 { format!("{charge}:{}", step.to) } else { format!("{charge}:{}:{time}", step.to) };
-            steps.push(Step { charge, suffix, amount: step.to - step.from, at: step.at, explained: false });
-        }
-    }
-    steps
 }

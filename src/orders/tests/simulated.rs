@@ -1,0 +1,268 @@
+//! The law against a model of the other side: whatever people and systems did, and however its events arrive, orders
+//! equal the true books, and what was told to each payer adds up to what is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+use stripe_simulator::{Books, Delivery, OrderBook, Script, World, delivery_of, play, scripts, world};
+
+use super::super::grouping::Incoming;
+use super::super::store::Scope;
+use super::super::{Labelling, Taken, take, take_shop};
+use super::store::{Destination, Row, Sent, Store};
+use crate::notices::{Kind, PaymentView};
+use crate::source::stripe;
+
+/// What has arrived, and the orders that came of it.
+#[derive(Default)]
+struct Receiver {
+    store: Store,
+    batch: Vec<Incoming>,
+    said: i64,
+}
+
+impl Receiver {
+    fn take(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Event(event) => {
+                let body = event.body.to_string();
+                let event = stripe::parse(body.as_bytes()).unwrap();
+                let scope = Scope::new(event.account.as_deref().unwrap_or_default(), event.livemode);
+                match take(&event, &Labelling::default()) {
+                    Taken::Facts(facts) => self.batch.push(Incoming::new(scope, facts)),
+                    Taken::Ignored(_) => {}
+                    Taken::Quarantined(why) => panic!("{why}: {body}"),
+                }
+            }
+            Delivery::Put { account, livemode, reference, body } => {
+                let mut said = body.clone();
+                said["type"] = json!("expectation");
+                self.say(account, *livemode, reference, said);
+            }
+            Delivery::Release { account, livemode, reference } => {
+                self.merge();
+                let Some(row) = self.store.named(&Scope::new(account, *livemode), reference) else { return };
+                let released = row.order.releasable.clone();
+                self.say(account, *livemode, reference, json!({ "type": "release", "released": released }));
+            }
+        }
+    }
+
+    fn say(&mut self, account: &str, livemode: bool, reference: &str, mut said: serde_json::Value) {
+        self.said += 1;
+        said["sequence"] = json!(self.said);
+        said["reference"] = json!(reference);
+        match take_shop(said.to_string().as_bytes()) {
+            Taken::Facts(facts) => self.batch.push(Incoming::new(Scope::new(account, livemode), facts)),
+            other => panic!("{other:?}: {said}"),
+        }
+    }
+
+    fn merge(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        self.store.reconcile(&batch);
+    }
+}
+
+/// Delivers the world in this sequence. After a batch, what is due may be sent at once; now and then after a pause that is
+/// longer than any grace.
+fn received(world: &World, sequence: &[usize], cuts: &[bool], pauses: &[u8]) -> Store {
+    let mut receiver = Receiver::default();
+    for (n, (at, cut)) in sequence.iter().zip(cuts).enumerate() {
+        receiver.take(&world.deliveries[*at]);
+        if *cut {
+            receiver.merge();
+            match pauses.get(n).copied().unwrap_or(0) {
+                0 => {}
+                1 => receiver.store.send(false),
+                _ => receiver.store.send(true),
+            }
+        }
+    }
+    receiver.merge();
+    receiver.store.send(true);
+    receiver.store
+}
+
+fn in_sequence(world: &World, pause: u8) -> Store {
+    let all: Vec<usize> = (0..world.deliveries.len()).collect();
+    received(world, &all, &vec![true; all.len()], &vec![pause; all.len()])
+}
+
+/// The row of an order in the books, under its name.
+fn row<'a>(store: &'a Store, book: &OrderBook) -> Option<&'a Row> {
+    let scope = Scope::new(&book.account, book.livemode);
+    store.orders().find(|row| row.scope == scope && is_of(&row.order.reference, book))
+}
+
+/// An order that no label names may be known by any of its payment intents.
+fn is_of(reference: &str, book: &OrderBook) -> bool {
+    let kind = |id: &str| id.split('_').next().map(str::to_owned);
+    let alike = kind(reference) == kind(&book.reference) && reference.contains('_');
+    reference == book.reference || (alike && book.also_known_as.contains(reference))
+}
+
+fn orders_equal_the_books(store: &Store, books: &Books) -> Result<(), String> {
+    let in_no_book = |row: &&Row| !books.orders.iter().any(|book| is_of(&row.order.reference, book));
+    if let Some(row) = store.orders().find(in_no_book) {
+        return Err(format!("order {} is in no book", row.order.reference));
+    }
+    if store.orders().count() != books.orders.len() {
+        let ours: Vec<&str> = store.orders().map(|row| &row.order.reference[..]).collect();
+        return Err(format!("orders {ours:?}, in the books {}", books.orders.len()));
+    }
+    for book in &books.orders {
+        let row = row(store, book).ok_or_else(|| format!("no order {}", book.reference))?;
+        let (ours, theirs) = (seen(row, book), true_of(book));
+        if ours != theirs {
+            let facts = serde_json::to_string_pretty(&row.facts).unwrap();
+            return Err(format!("order {}:\n ours  {ours}\n books {theirs}\n{facts}", book.reference));
+        }
+    }
+    Ok(())
+}
+
+fn seen(row: &Row, book: &OrderBook) -> serde_json::Value {
+    let order = &row.order;
+    // An order with several payers has one of their addresses.
+    let email = order.customer_email.clone().filter(|email| !book.customer_emails.contains(email));
+    let email = email.or(order.customer_email.is_none().then(|| "none".to_owned()));
+    json!({
+        "status": order.status.as_str(), "money_status": money_status(order.money_status.as_str(), book),
+        "review_reasons": order.review_reasons, "paid": order.amount_paid, "refunded": order.amount_refunded,
+        "lost": order.amount_lost, "credited": order.amount_credited, "tip": order.tip, "wrong_email": email,
+    })
+}
+
+/// Of money that was given back twice over the law says only that a person must look.
+fn money_status<'a>(status: &'a str, book: &OrderBook) -> &'a str {
+    if book.review_reasons.contains("refund_above_payment") { "unsaid" } else { status }
+}
+
+fn true_of(book: &OrderBook) -> serde_json::Value {
+    let email = book.customer_emails.is_empty().then_some("none");
+    json!({
+        "status": book.status, "money_status": money_status(&book.money_status, book), "review_reasons": book.review_reasons,
+        "paid": book.amount_paid, "refunded": book.amount_refunded, "lost": book.amount_lost,
+        "credited": book.amount_credited, "tip": book.tip, "wrong_email": email,
+    })
+}
+
+/// What was told adds up to what is: to each payer by mail, in the currency that they saw.
+fn the_ledger_adds_up(store: &Store, books: &Books) -> Result<(), String> {
+    let held: BTreeSet<String> = store
+        .orders()
+        .filter(|row| row.order.status.as_str() == "review")
+        .flat_map(|row| row.details().payments.into_iter().filter_map(|payment| payment.mail_to))
+        .collect();
+    let mails = store.sent(Destination::Mail);
+    let mut told: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for mail in &mails {
+        let (Some(to), Some(sign)) = (&mail.to, sign(&mail.kind)) else { continue };
+        let (amount, currency) = mail.about.seen().ok_or_else(|| format!("{} tells no amount", mail.key))?;
+        *told.entry((to.clone(), currency.to_owned())).or_default() += sign * amount;
+    }
+    let mut owed: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for (payer, ledger) in books.ledger() {
+        owed.insert(payer, ledger.paid - ledger.refunded);
+    }
+    let joined = joined_late(store, &mails);
+    let held: BTreeSet<String> = held.into_iter().chain(joined).collect();
+    let payers: BTreeSet<_> = told.keys().chain(owed.keys()).cloned().collect();
+    for payer in payers.into_iter().filter(|(address, _)| !held.contains(address)) {
+        let (told, owed) = (told.get(&payer).copied().unwrap_or(0), owed.get(&payer).copied().unwrap_or(0));
+        // Refunds that never were told as made, and live ones that are still pending, are in neither sum.
+        if told != owed {
+            let mails: Vec<String> = mails.iter().map(summary).collect();
+            return Err(format!("{payer:?} was told {told}, and {owed} is true: {mails:#?}"));
+        }
+    }
+    each_refund_is_told_once(&mails)
+}
+
+/// The payers of payments that were told under several names before it was known that these are one.
+fn joined_late(store: &Store, mails: &[Sent]) -> BTreeSet<String> {
+    let told: BTreeSet<&str> = mails.iter().filter_map(|mail| mail.key.strip_prefix("order.paid:")).collect();
+    let payments = store.orders().flat_map(|row| row.details().payments);
+    let by_another_name = |payment: &PaymentView| payment.names.iter().skip(1).any(|name| told.contains(&name[..]));
+    payments.filter(by_another_name).filter_map(|payment| payment.mail_to).collect()
+}
+
+fn sign(kind: &Kind) -> Option<i64> {
+    match kind {
+        Kind::OrderPaid | Kind::OrderRefundFailed => Some(1),
+        Kind::OrderRefunded | Kind::OrderPartiallyRefunded => Some(-1),
+        _ => None,
+    }
+}
+
+fn summary(mail: &Sent) -> String {
+    format!("{} {:?} to {:?} about {:?}", mail.key, mail.about.seen(), mail.to, mail.about.object)
+}
+
+fn each_refund_is_told_once(mails: &[Sent]) -> Result<(), String> {
+    let mut keys = BTreeSet::new();
+    match mails.iter().find(|mail| !keys.insert(mail.key.clone())) {
+        Some(twice) => Err(format!("told twice: {}", twice.key)),
+        None => Ok(()),
+    }
+}
+
+fn check(store: &Store, books: &Books) -> Result<(), String> {
+    orders_equal_the_books(store, books)?;
+    the_ledger_adds_up(store, books)?;
+    if store.stuck().iter().any(|key| key.starts_with("order.paid")) {
+        return Err(format!("never sent: {:?}", store.stuck()));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_fixed_scripts_come_to_their_books() {
+    let mut wrong = Vec::new();
+    for fixed in scripts::all() {
+        let world = play(&fixed.script);
+        for pause in 0..=2 {
+            if let Err(why) = check(&in_sequence(&world, pause), &world.books) {
+                let events: Vec<String> = world.events().map(|e| format!("{} {}", e.created, e.kind)).collect();
+                wrong.push(format!("{} (pause {pause}): {why}\n{events:#?}", fixed.name));
+                break;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} scripts:\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+fn delivered() -> impl Strategy<Value = (Script, Vec<usize>, Vec<bool>, Vec<u8>)> {
+    world().prop_flat_map(|script| {
+        let world = play(&script);
+        let count = world.deliveries.len() * 2;
+        let pauses = proptest::collection::vec(0..3_u8, count);
+        (Just(script), delivery_of(&world), pauses)
+            .prop_map(|(script, (sequence, cuts), pauses)| (script, sequence, cuts, pauses))
+    })
+}
+
+/// A part of the ten thousand worlds; each part is a test of its own, so that they run side by side.
+macro_rules! worlds {
+    ($($name:ident),+) => {$(
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
+            #[test]
+            fn $name((script, sequence, cuts, pauses) in delivered()) {
+                let world = play(&script);
+                let store = received(&world, &sequence, &cuts, &pauses);
+                if let Err(why) = check(&store, &world.books) {
+                    let events: Vec<String> = sequence.iter().zip(&cuts).zip(&pauses).map(|((at, cut), pause)| match &world.deliveries[*at] {
+                        Delivery::Event(event) => format!("{} {} {}{}", event.created, event.kind, event.body["data"]["object"]["id"], if *cut { format!(" | {pause}") } else { String::new() }),
+                        other => format!("{other:?}"),
+                    }).collect();
+                    prop_assert!(false, "{}\n{:#?}", why, events);
+                }
+            }
+        }
+    )+};
+}
+
+worlds!(worlds_1, worlds_2, worlds_3, worlds_4, worlds_5, worlds_6, worlds_7, worlds_8);
