@@ -115,7 +115,9 @@ pub fn enqueue(conn: &mut PgConnection, notices: &[NewNotice]) -> QueryResult<us
 
 /// Queues what never was. Messages that are counted go one by one: each counts those before it.
 fn queue_all(conn: &mut PgConnection, messages: Vec<(&NewNotice, Message<'_>)>) -> QueryResult<usize> {
-    let (counted, plain): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(notice, _)| notice.only.is_some());
+    let (mut counted, plain): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(notice, _)| notice.only.is_some());
+    // What takes news back counts the news of the same call, too.
+    counted.sort_by_key(|(notice, _)| matches!(notice.only, Some(Only::MoreThan { .. })));
     let mut queued = if plain.is_empty() { 0 } else { store::queueing(&plain).unconditional().execute(conn)? };
     for (notice, message) in &counted {
         queued += store::queue_counted(conn, notice, message)?;

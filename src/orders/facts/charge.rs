@@ -166,7 +166,6 @@ pub fn take_embedded(fields: &Fields<'_>, parent: &str, seen: &Seen<'_>, facts: 
     let id = fields.needed_id().ok()?;
     let mut charge = charge(fields, seen).ok()?;
     charge.ties.payment_intents.insert(parent.to_owned());
-    charge.sums = Sums::seen(charge.now.is.refunded, seen.at);
     for embedded in fields.list("refunds") {
         refund::take_embedded(&embedded, &id, seen, facts);
     }
@@ -184,16 +183,18 @@ fn charge(fields: &Fields<'_>, seen: &Seen<'_>) -> Result<Charge, Unusable> {
     Ok(Charge { released, direct: false, sums: Sums::default(), now: seen.stamp(state), ties })
 }
 
-/// The sum that the event tells of: a step, if it says what the sum was before. A capture's step is no refund: what it
-/// counts as given back was never taken.
+/// The sum that a refund's event tells of: a step, if it says what the sum was before. A later event repeats the sum, and
+/// a capture counts as given back what was never taken.
 fn sums(state: &State, seen: &Seen<'_>) -> Sums {
-    let Some(previous) = seen.previous.filter(|_| state.captured.is_some()) else {
-        return Sums::seen(state.refunded, seen.at);
-    };
-    let is_capture = seen.kind == "charge.captured" || previous.denied("captured");
-    match previous.amount("amount_refunded") {
-        Ok(Some(from)) if !is_capture => Sums::stepped(seen.event, Step { from, to: state.refunded, at: seen.at }),
-        _ => Sums::seen(state.refunded, seen.at),
+    if state.captured.is_none() || seen.kind == "charge.captured" {
+        return Sums::default();
+    }
+    let before = seen.previous.filter(|previous| !previous.denied("captured"));
+    let from = before.and_then(|previous| previous.amount("amount_refunded").ok().flatten());
+    match from {
+        Some(from) => Sums::stepped(seen.event, Step { from, to: state.refunded, at: seen.at }),
+        None if seen.kind == "charge.refunded" => Sums::seen(state.refunded, seen.at),
+        None => Sums::default(),
     }
 }
 

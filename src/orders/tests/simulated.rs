@@ -244,20 +244,36 @@ fn delivered() -> impl Strategy<Value = (Script, Vec<usize>, Vec<bool>, Vec<u8>)
     })
 }
 
+/// The deliveries for people to read, with where a batch ends, and what was sent then.
+fn told_of(world: &World, sequence: &[usize], cuts: &[bool], pauses: &[u8]) -> Vec<String> {
+    let line = |at: usize| match &world.deliveries[at] {
+        Delivery::Event(event) => {
+            let (object, data) = (&event.body["data"]["object"], &event.body["data"]["previous_attributes"]);
+            let sums = format!("{} {}", data["amount_refunded"], object["amount_refunded"]);
+            format!(
+                "{} {} {} {} {} {sums}",
+                event.created, event.kind, object["id"], object["status"], object["amount"]
+            )
+        }
+        other => format!("{other:?}"),
+    };
+    let end = |n: usize| {
+        if cuts[n] { ["|", "| sent", "| all sent"][usize::from(pauses.get(n).copied().unwrap_or(0))] } else { "" }
+    };
+    sequence.iter().enumerate().map(|(n, at)| format!("{} {}", line(*at), end(n))).collect()
+}
+
 /// A part of the ten thousand worlds; each part is a test of its own, so that they run side by side.
 macro_rules! worlds {
     ($($name:ident),+) => {$(
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
             #[test]
             fn $name((script, sequence, cuts, pauses) in delivered()) {
                 let world = play(&script);
                 let store = received(&world, &sequence, &cuts, &pauses);
                 if let Err(why) = check(&store, &world.books) {
-                    let events: Vec<String> = sequence.iter().zip(&cuts).zip(&pauses).map(|((at, cut), pause)| match &world.deliveries[*at] {
-                        Delivery::Event(event) => format!("{} {} {}{}", event.created, event.kind, event.body["data"]["object"]["id"], if *cut { format!(" | {pause}") } else { String::new() }),
-                        other => format!("{other:?}"),
-                    }).collect();
+                    let events = told_of(&world, &sequence, &cuts, &pauses);
                     prop_assert!(false, "{}\n{:#?}", why, events);
                 }
             }
