@@ -76,7 +76,13 @@ pub(super) fn several_invoices(story: Story) -> Actions {
             };
             let payment = story.slot(1);
             let invoices = vec![story.slot(1), story.slot(2)];
-            let actions = vec![send(1, one), send(2, other), Action::PayInvoices { invoices, payment }];
+            // Before Basil each has to be paid by itself.
+            let pay = |number, payment| {
+                let (invoice, payment) = (story.slot(number), story.slot(payment));
+                Action::PayInvoice { invoice, payment, amount: None }
+            };
+            let together = Action::PayInvoices { invoices, payment };
+            let actions = vec![send(1, one), send(2, other), together, pay(1, 1), pay(2, 4)];
             after(&story, payment, 1, one + other).prop_map(move |after| [actions.clone(), after].concat())
         })
         .boxed()

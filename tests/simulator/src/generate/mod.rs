@@ -89,3 +89,15 @@ fn weave(stories: &[(Account, Vec<Action>)], turns: &[(usize, i64)]) -> Vec<Acti
     woven.push(Action::Rest);
     woven
 }
+
+/// The same random scripts each time, for tests that look at many.
+#[cfg(test)]
+pub(crate) fn samples(count: usize) -> Vec<Script> {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let world = world();
+    (0..count).map(|_| world.new_tree(&mut runner).expect("a script can be made").current()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,10 @@ impl Play<'_> {
     /// Whether a customer can pay it on a page: an invoice's intent is paid as the invoice is.
     fn can_pay(&mut self, payment: Slot) -> bool {
         self.session_intent(payment);
+        // Nobody tries again within the second of a decline.
+        if self.stripe.intents.get(&payment).is_some_and(|intent| intent.declined) {
+            self.wait_past(self.latest);
+        }
         self.stripe.intents.get(&payment).is_some_and(|intent| intent.is_payable() && intent.invoices.is_empty())
     }
 
