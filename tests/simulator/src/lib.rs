@@ -46,10 +46,10 @@ mod version;
 
 pub use actions::{
     Account, Action, DisputeKind, Expectation, Method, Money, NewCheckout, NewIntent, NewInvoice, NewSubscription,
-    RefundStart, Script, Slot, Verdict,
+    RefundStart, Script, Slot, Unrelated, Verdict,
 };
 pub use books::{Books, Ledger, OrderBook, Owed, PaymentBook, Presented, RefundBook, RefundTelling};
-pub use generate::{delivery, delivery_of, script_for, world};
+pub use generate::{delivery, delivery_of, script_for, world, world_with_releases};
 pub use ids::EventIds;
 pub use play::play;
 pub use version::ApiVersion;

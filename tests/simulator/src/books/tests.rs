@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Action, ApiVersion, Books, DisputeKind, Expectation, Method, NewCheckout, NewIntent, NewInvoice, NewSubscription,
-    OrderBook, Owed, RefundStart, Script, Slot, Verdict, play,
+    Account, Action, ApiVersion, Books, DisputeKind, Expectation, Method, NewCheckout, NewIntent, NewInvoice,
+    NewSubscription, OrderBook, Owed, RefundStart, Script, Slot, Unrelated, Verdict, play,
 };
 
 fn books(actions: Vec<Action>) -> Books {
@@ -179,6 +179,43 @@ fn an_invoice_may_be_paid_in_parts_and_too_much() {
     assert_eq!((order(whole.clone()).status.as_str(), order(whole.clone()).payments.len()), ("paid", 2));
     let over = order([whole, vec![pay(3, Some(500))]].concat());
     assert_eq!((over.money_status.as_str(), reasons(&over)), ("paid", vec!["invoice_overpaid"]));
+}
+
+#[test]
+fn a_credit_note_gives_back_only_what_its_refund_does() {
+    let new = NewInvoice { order_id: Some("1".into()), ..NewInvoice::new(1, 4000, "usd", "a@example.com") };
+    let pay = Action::PayInvoice { invoice: 1, payment: 1, amount: None };
+    let note = |refund| Action::CreditNote { invoice: 1, refund, amount: 1000 };
+    let credited = order(vec![Action::SendInvoice(new.clone()), pay.clone(), note(None)]);
+    assert_eq!((credited.status.as_str(), credited.amount_refunded), ("paid", 0));
+    let refunded = order(vec![Action::SendInvoice(new), pay, note(Some(1))]);
+    assert_eq!((refunded.status.as_str(), refunded.amount_refunded), ("partially_refunded", 1000));
+}
+
+#[test]
+fn a_bank_transfer_pays_when_all_of_it_has_come() {
+    let page = NewCheckout { order_id: Some("1".into()), ..NewCheckout::new(1, 4200, "usd", "a@example.com") };
+    let pay = Action::Pay { payment: 1, by: Method::BankTransfer, email: None };
+    let fund = |amount| Action::Fund { payment: 1, amount };
+    let order = order(vec![Action::OpenCheckout(page), pay, fund(1000), fund(3200)]);
+    assert_eq!((order.status.as_str(), order.amount_paid), ("paid", 4200));
+}
+
+#[test]
+fn what_concerns_no_order_is_in_no_book() {
+    let what = [Unrelated::RefundOfBalance, Unrelated::SetupPage, Unrelated::Customer, Unrelated::Payout];
+    let world = play(&Script::new(
+        ApiVersion::Newest,
+        what.into_iter().map(|what| Action::Unrelated { what, number: 1 }).collect(),
+    ));
+    assert_eq!((world.events().count(), world.books.orders.len()), (4, 0));
+}
+
+#[test]
+fn a_context_may_be_a_path_that_ends_in_the_account() {
+    let within = Action::In(Account::Organization("org_6Sim/acct_A".into()));
+    let books = books([vec![within], paid(1, 4200, "a@example.com")].concat());
+    assert_eq!(books.find("acct_A", false, "1").map(|order| order.status.as_str()), Some("paid"));
 }
 
 #[test]

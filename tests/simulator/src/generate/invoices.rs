@@ -62,7 +62,11 @@ pub(super) fn one_invoice(story: Story) -> Actions {
             };
             let actions = [vec![Action::SendInvoice(new)], rest].concat();
             let paid = if how < 2 { amount / 4 } else { amount - balance.min(amount) };
-            after(&story, payment, 1, paid / 4 * 4).prop_map(move |after| [actions.clone(), after].concat())
+            let note = |refund| Action::CreditNote { invoice, refund, amount: amount / 4 };
+            let noted = vec![Vec::new(), Vec::new(), vec![note(None)], vec![note(Some(story.slot(50)))]];
+            let after = after(&story, payment, 1, paid / 4 * 4);
+            (proptest::sample::select(noted), after)
+                .prop_map(move |(noted, after)| [actions.clone(), noted, after].concat())
         })
         .boxed()
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::after::after;
-use super::story::{Story, price};
+use super::story::{Story, price, release};
 use crate::{Action, Expectation, Method, Money, NewCheckout, NewIntent, RefundStart, Slot};
 
 type Actions = BoxedStrategy<Vec<Action>>;
@@ -11,9 +11,10 @@ type Actions = BoxedStrategy<Vec<Action>>;
 /// One payment by card, or by a delayed method with its outcome.
 fn paying(payment: Slot, email: Option<String>) -> impl Strategy<Value = Vec<Action>> {
     let declines = prop_oneof![4 => 0..1_usize, 1 => 1..3_usize];
-    (declines, 0..11_u8).prop_map(move |(declines, how)| {
+    (declines, 0..12_u8).prop_map(move |(declines, how)| {
         let mut actions = vec![Action::Decline { payment, email: email.clone() }; declines];
         let pay = |by| Action::Pay { payment, by, email: email.clone() };
+        let fund = |amount| Action::Fund { payment, amount };
         let (clear, bounce, verify) =
             (Action::Clear { payment }, Action::Bounce { payment }, Action::Verify { payment });
         actions.extend(match how {
@@ -23,6 +24,7 @@ fn paying(payment: Slot, email: Option<String>) -> impl Strategy<Value = Vec<Act
             3 => vec![pay(Method::Microdeposits), verify, clear],
             4 => vec![pay(Method::Sepa)],
             5 => vec![pay(Method::Microdeposits)],
+            6 => vec![pay(Method::BankTransfer), fund(400), fund(100_000)],
             _ => vec![pay(Method::Card)],
         });
         actions
@@ -169,8 +171,9 @@ pub(super) fn paid_twice(story: Story) -> Actions {
             };
             let back: Vec<Action> = second_goes_back.then_some(refund).into_iter().collect();
             let register = story.expects(amount, false, None);
+            let released = release(&story);
             after(&story, story.slot(1), 1, amount).prop_map(move |after| {
-                let rest = [first.clone(), second.clone(), back.clone(), after].concat();
+                let rest = [first.clone(), second.clone(), released.clone(), back.clone(), after].concat();
                 registered(register.clone(), rest, when)
             })
         })
@@ -286,48 +289,5 @@ pub(super) fn in_another_currency(story: Story) -> Actions {
                 registered(register.clone(), [pay, after].concat(), when)
             })
         })
-        .boxed()
-}
-
-/// Any action on one of two payments, possible or not.
-pub(super) fn anything(story: &Story) -> Actions {
-    let begin = |payment: Slot, label: bool, page: bool, manual_capture: bool| {
-        let order_id = label.then(|| story.reference(0));
-        if page {
-            let page = NewCheckout::new(payment, 4000, story.currency, &story.email(payment % 100));
-            Action::OpenCheckout(NewCheckout { intent_order_id: order_id.clone(), order_id, manual_capture, ..page })
-        } else {
-            Action::CreateIntent(NewIntent {
-                order_id,
-                manual_capture,
-                ..NewIntent::new(payment, 4000, story.currency)
-            })
-        }
-    };
-    let slots = [story.slot(1), story.slot(2)];
-    let starts: Vec<Vec<Action>> = (0..16_u8)
-        .map(|bits| {
-            let bit = |number: u8| bits >> number & 1 == 1;
-            vec![begin(slots[0], bit(0), bit(1), bit(2)), begin(slots[1], bit(0), bit(3), false)]
-        })
-        .collect();
-    let email = Some(story.email(9));
-    let after = [after(story, slots[0], 1, 4000), after(story, slots[1], 3, 4000)];
-    let act = (0..2_usize, 0..12_u8, 1..=4_i64).prop_map(move |(which, what, quarters)| {
-        let (payment, email) = (slots[which], email.clone());
-        match what {
-            0..=3 => Action::Pay { payment, by: Method::Card, email },
-            4 => Action::Pay { payment, by: Method::Sepa, email },
-            5 => Action::Decline { payment, email },
-            6 => Action::Clear { payment },
-            7 => Action::Bounce { payment },
-            8 | 9 => Action::Capture { payment, amount: quarters * 1000, last: quarters % 2 == 0 },
-            10 => Action::CancelIntent { payment },
-            _ => Action::AbandonCheckout { payment },
-        }
-    });
-    let acts = proptest::collection::vec(act, 1..10);
-    (proptest::sample::select(starts), acts, after)
-        .prop_map(|(start, acts, [one, other])| [start, acts, one, other].concat())
         .boxed()
 }

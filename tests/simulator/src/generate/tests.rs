@@ -78,6 +78,8 @@ fn random_worlds_reach_what_there_is() {
         "checkout.session.async_payment_succeeded",
         "checkout.session.completed",
         "checkout.session.expired",
+        "credit_note.created",
+        "customer.created",
         "customer.subscription.created",
         "invoice.created",
         "invoice.finalized",
@@ -91,10 +93,12 @@ fn random_worlds_reach_what_there_is() {
         "payment_intent.amount_capturable_updated",
         "payment_intent.canceled",
         "payment_intent.created",
+        "payment_intent.partially_funded",
         "payment_intent.payment_failed",
         "payment_intent.processing",
         "payment_intent.requires_action",
         "payment_intent.succeeded",
+        "payout.paid",
         "radar.early_fraud_warning.created",
         "refund.created",
         "refund.failed",
@@ -113,6 +117,18 @@ fn a_script_is_played_alike_each_time() {
         let bodies = |world: &crate::World| world.events().map(|event| event.body.to_string()).collect::<Vec<_>>();
         assert_eq!(bodies(&one), bodies(&other));
     }
+}
+
+#[test]
+fn worlds_without_releases_have_none_and_the_others_some() {
+    let released = |script: &Script| {
+        play(script).deliveries.iter().filter(|delivery| matches!(delivery, crate::Delivery::Release { .. })).count()
+    };
+    assert_eq!(samples(100).iter().map(released).sum::<usize>(), 0);
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let worlds = world_with_releases();
+    let scripts = (0..200).map(|_| worlds.new_tree(&mut runner).expect("a script can be made").current());
+    assert!(scripts.map(|script| released(&script)).sum::<usize>() >= 5);
 }
 
 #[test]
