@@ -4,6 +4,10 @@
 //! Stripe, emits the events that Stripe sends for them in the shape of the script's [`ApiVersion`], and keeps the
 //! true [`Books`]. Whatever the sequence in which the deliveries arrive, doubled or not, a receiver must come to the books.
 //!
+//! A script may end anywhere. [`Action::Rest`] ends what would be open to two readings, such as captures that are under way or
+//! refunds that are pending; random scripts always end so. A script in which a person releases orders is delivered by
+//! [`delivery_of`], any other by [`delivery`].
+//!
 //! Truth comes from the actions. Nothing here reads an event back, and the crate depends on nothing of the receiver.
 //!
 //! | file | subject |
