@@ -35,7 +35,7 @@ pub enum Account {
     Own,
     /// A connected account: events bear `account`.
     Connected(String),
-    /// An account of an organization: events bear `context`, and no `account`.
+    /// An account of an organization: events bear `context`, and no `account`. It may be a path that ends in the account.
     Organization(String),
 }
 
@@ -44,7 +44,8 @@ impl Account {
     pub fn id(&self) -> &str {
         match self {
             Self::Own => "",
-            Self::Connected(id) | Self::Organization(id) => id,
+            Self::Connected(id) => id,
+            Self::Organization(path) => path.rsplit('/').next().unwrap_or_default(),
         }
     }
 }
@@ -134,6 +135,13 @@ pub enum Action {
     Bounce {
         /// Which payment.
         payment: Slot,
+    },
+    /// A part of a bank transfer arrives. All of it pays.
+    Fund {
+        /// Which payment.
+        payment: Slot,
+        /// How much arrives.
+        amount: i64,
     },
     /// The shop captures of an authorisation; more than was authorised is an over-capture.
     Capture {
@@ -255,6 +263,15 @@ pub enum Action {
         /// Which invoice.
         invoice: Slot,
     },
+    /// The shop writes a credit note for a paid invoice: with a refund, or to the customer's balance.
+    CreditNote {
+        /// Which invoice.
+        invoice: Slot,
+        /// The refund's slot; `None` credits the balance, and gives nothing back.
+        refund: Option<Slot>,
+        /// How much.
+        amount: i64,
+    },
     /// The shop voids an invoice.
     VoidInvoice {
         /// Which invoice.
@@ -262,6 +279,14 @@ pub enum Action {
     },
     /// A customer subscribes at a checkout page: session, subscription and first invoice in one second.
     Subscribe(NewSubscription),
+
+    /// Something happens that concerns no order.
+    Unrelated {
+        /// What happens.
+        what: Unrelated,
+        /// Tells several apart.
+        number: Slot,
+    },
 
     /// All that the law leaves open comes to an end: captures, refunds, inquiries, vouchers, invoices in dunning.
     Rest,
@@ -450,6 +475,21 @@ pub enum Method {
     Boleto,
     /// A bank account that microdeposits have to confirm first.
     Microdeposits,
+    /// A bank transfer that arrives in one or several parts: `requires_action` until then.
+    BankTransfer,
+}
+
+/// What concerns no order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrelated {
+    /// A refund of a customer's balance: of no charge, and of no payment intent.
+    RefundOfBalance,
+    /// A checkout page that only saves a payment method, with an order id in its metadata.
+    SetupPage,
+    /// A customer is made.
+    Customer,
+    /// Stripe pays out.
+    Payout,
 }
 
 /// The state in which a refund begins.

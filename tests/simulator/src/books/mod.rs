@@ -2,6 +2,16 @@
 //!
 //! Money comes from what was done: charges captured, refunds that live, disputes lost. Which payments are one order comes
 //! from what Stripe has told: a label that no event ever showed names nothing.
+//!
+//! Where the law leaves room, the books read it so:
+//!
+//! - A payment's own price is what it brought, without the tip, once its object is complete; before, it is what was asked.
+//! - Several payments of one invoice are one attempt: they are not a double payment.
+//! - What was captured of an authorisation is paid, also while more captures may come; it is told when the last has come.
+//! - An inquiry that is open is a dispute that is open.
+//! - An invoice that was voided is `canceled`; one that is open after a decline is `failed`.
+//! - A fraud warning stays a reason for review until a person releases the order.
+//! - A converted sum is rounded half up.
 
 mod attempt;
 mod component;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::story::Story;
+use super::story::{Story, release};
 use crate::{Action, DisputeKind, RefundStart, Slot, Verdict};
 
 /// Refunds and disputes of a payment of `amount`. `number` keeps the slots of several payments apart.
@@ -11,8 +11,8 @@ pub(super) fn after(story: &Story, payment: Slot, number: u16, amount: i64) -> B
     let steps = prop_oneof![
         6 => refunds(payment, first, amount),
         2 => disputes(payment, first, amount),
-        1 => Just(vec![Action::WarnOfFraud { payment }]),
-        1 => Just(vec![Action::OpenReview { payment }]),
+        1 => Just([vec![Action::WarnOfFraud { payment }], release(story)].concat()),
+        1 => Just([vec![Action::OpenReview { payment }], release(story)].concat()),
         2 => Just(vec![Action::OpenReview { payment }, Action::CloseReview { payment }]),
         3 => Just(Vec::new()),
     ];

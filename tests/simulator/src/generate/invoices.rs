@@ -62,7 +62,11 @@ pub(super) fn one_invoice(story: Story) -> Actions {
             };
             let actions = [vec![Action::SendInvoice(new)], rest].concat();
             let paid = if how < 2 { amount / 4 } else { amount - balance.min(amount) };
-            after(&story, payment, 1, paid / 4 * 4).prop_map(move |after| [actions.clone(), after].concat())
+            let note = |refund| Action::CreditNote { invoice, refund, amount: amount / 4 };
+            let noted = vec![Vec::new(), Vec::new(), vec![note(None)], vec![note(Some(story.slot(50)))]];
+            let after = after(&story, payment, 1, paid / 4 * 4);
+            (proptest::sample::select(noted), after)
+                .prop_map(move |(noted, after)| [actions.clone(), noted, after].concat())
         })
         .boxed()
 }
@@ -76,7 +80,13 @@ pub(super) fn several_invoices(story: Story) -> Actions {
             };
             let payment = story.slot(1);
             let invoices = vec![story.slot(1), story.slot(2)];
-            let actions = vec![send(1, one), send(2, other), Action::PayInvoices { invoices, payment }];
+            // Before Basil each has to be paid by itself.
+            let pay = |number, payment| {
+                let (invoice, payment) = (story.slot(number), story.slot(payment));
+                Action::PayInvoice { invoice, payment, amount: None }
+            };
+            let together = Action::PayInvoices { invoices, payment };
+            let actions = vec![send(1, one), send(2, other), together, pay(1, 1), pay(2, 4)];
             after(&story, payment, 1, one + other).prop_map(move |after| [actions.clone(), after].concat())
         })
         .boxed()

@@ -1,6 +1,7 @@
 //! Random scripts: one to three stories of buyers, woven into one another.
 
 mod after;
+mod anything;
 mod delivery;
 mod invoices;
 mod payments;
@@ -18,19 +19,24 @@ pub fn world() -> impl Strategy<Value = Script> {
     proptest::sample::select(ApiVersion::ALL.to_vec()).prop_flat_map(script_for)
 }
 
-/// The same in one API version.
+/// The same, and a person releases orders: deliver them by [`delivery_of`].
+pub fn world_with_releases() -> impl Strategy<Value = Script> {
+    proptest::sample::select(ApiVersion::ALL.to_vec()).prop_flat_map(|version| scripts(version, true))
+}
+
+/// Scripts in one API version.
 pub fn script_for(version: ApiVersion) -> impl Strategy<Value = Script> {
+    scripts(version, false)
+}
+
+fn scripts(version: ApiVersion, released: bool) -> impl Strategy<Value = Script> {
     let ids = prop_oneof![
         8 => any::<u64>().prop_map(EventIds::Shuffled),
         1 => Just(EventIds::Ascending),
         1 => Just(EventIds::Descending),
     ];
-    (ids, any::<bool>(), accounts().prop_flat_map(stories)).prop_map(move |(ids, livemode, actions)| Script {
-        version,
-        ids,
-        livemode,
-        actions,
-    })
+    (ids, any::<bool>(), accounts().prop_flat_map(move |accounts| stories(accounts, released)))
+        .prop_map(move |(ids, livemode, actions)| Script { version, ids, livemode, actions })
 }
 
 /// The accounts of a world: its own, connected ones beside it, or those of an organization.
@@ -41,14 +47,15 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
         6 => Just(vec![Account::Own]),
         1 => Just(vec![Account::Own, connected("acct_1Ada"), connected("acct_1Bob")]),
         1 => Just(vec![organization("acct_1Ada"), organization("acct_1Bob")]),
+        1 => Just(vec![organization("org_6Sim/acct_1Ada"), organization("org_6Sim/acct_1Bob")]),
     ]
 }
 
-fn stories(accounts: Vec<Account>) -> impl Strategy<Value = Vec<Action>> {
-    let one = |number: u16, accounts: Vec<Account>| {
+fn stories(accounts: Vec<Account>, released: bool) -> impl Strategy<Value = Vec<Action>> {
+    let one = move |number: u16, accounts: Vec<Account>| {
         let currency = proptest::sample::select(vec!["usd", "eur", "jpy"]);
         (proptest::sample::select(accounts), currency)
-            .prop_flat_map(move |(account, currency)| story(Story { number, account, currency }))
+            .prop_flat_map(move |(account, currency)| story(Story { number, account, currency, released }))
     };
     let many = prop_oneof![
         4 => one(1, accounts.clone()).prop_map(|story| vec![story]),
@@ -89,3 +96,15 @@ fn weave(stories: &[(Account, Vec<Action>)], turns: &[(usize, i64)]) -> Vec<Acti
     woven.push(Action::Rest);
     woven
 }
+
+/// The same random scripts each time, for tests that look at many.
+#[cfg(test)]
+pub(crate) fn samples(count: usize) -> Vec<Script> {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let world = world();
+    (0..count).map(|_| world.new_tree(&mut runner).expect("a script can be made").current()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{invoices, payments};
-use crate::{Account, Action, Expectation, Slot};
+use super::{anything, invoices, payments};
+use crate::{Account, Action, Expectation, Slot, Unrelated};
 
 /// Which story it is, and where it takes place.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub(super) struct Story {
     pub number: u16,
     pub account: Account,
     pub currency: &'static str,
+    /// Whether a person releases what is in review.
+    pub released: bool,
 }
 
 impl Story {
@@ -39,9 +41,23 @@ impl Story {
     }
 }
 
+/// A person releases the story's order, where persons do.
+pub(super) fn release(story: &Story) -> Vec<Action> {
+    let release = Action::Release { reference: story.reference(0) };
+    story.released.then_some(release).into_iter().collect()
+}
+
 /// Prices that can be halved and quartered, and converted without a rest.
 pub(super) fn price() -> impl Strategy<Value = i64> {
     (1..=40_i64).prop_map(|number| number * 400)
+}
+
+/// What concerns no order.
+fn unrelated(story: Story) -> BoxedStrategy<Vec<Action>> {
+    let all = [Unrelated::RefundOfBalance, Unrelated::SetupPage, Unrelated::Customer, Unrelated::Payout];
+    let what = proptest::sample::subsequence(all.to_vec(), 1..=4);
+    what.prop_map(move |what| what.into_iter().map(|what| Action::Unrelated { what, number: story.slot(1) }).collect())
+        .boxed()
 }
 
 /// One story, and its account.
@@ -58,10 +74,11 @@ pub(super) fn story(story: Story) -> BoxedStrategy<(Account, Vec<Action>)> {
         1 => payments::unpaid(story.clone()),
         1 => payments::of_another_price(story.clone()),
         2 => payments::in_another_currency(story.clone()),
-        2 => payments::anything(&story),
+        2 => anything::anything(&story),
         2 => invoices::subscription(story.clone()),
         2 => invoices::one_invoice(story.clone()),
-        1 => invoices::several_invoices(story),
+        1 => invoices::several_invoices(story.clone()),
+        1 => unrelated(story),
     ];
     actions.prop_map(move |actions| (account.clone(), actions)).boxed()
 }

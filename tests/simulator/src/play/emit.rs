@@ -93,6 +93,13 @@ impl Play<'_> {
         self.emit("invoice_payment.paid", &invoice.home.clone(), object, None);
     }
 
+    pub(super) fn tell_credit_note(&mut self, invoice: Slot, refund: Option<Slot>, amount: i64) {
+        let Some(invoice) = self.stripe.invoices.get(&invoice) else { return };
+        let refund = refund.and_then(|refund| self.stripe.refunds.get(&refund));
+        let object = render::credit_note(self.context(), invoice, refund, (amount, self.now));
+        self.emit("credit_note.created", &invoice.home.clone(), object, None);
+    }
+
     /// Some seconds after a charge its balance transaction is known.
     pub(super) fn charge_settles(&mut self, payment: Slot) {
         self.tell_charge(payment, "charge.updated", Some(json!({ "balance_transaction": null, "receipt_url": null })));

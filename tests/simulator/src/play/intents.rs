@@ -26,6 +26,7 @@ impl Play<'_> {
             state: IntentState::RequiresPaymentMethod,
             amount_received: 0,
             amount_capturable: 0,
+            funded: 0,
             charges: Vec::new(),
             declined: false,
             method: None,

@@ -2,7 +2,7 @@
 
 use super::Play;
 use crate::stripe::{ChargeState, Invoice, InvoicePayment, InvoiceState, Subscription};
-use crate::{NewIntent, NewInvoice, Slot, ids};
+use crate::{NewIntent, NewInvoice, RefundStart, Slot, ids};
 
 impl Play<'_> {
     pub(super) fn send_invoice(&mut self, new: &NewInvoice) {
@@ -40,6 +40,7 @@ impl Play<'_> {
             balance: (new.balance.max(0), new.balance.max(0)),
             amount_paid: 0,
             amount_overpaid: 0,
+            credit_notes: 0,
             out_of_band: false,
             state: InvoiceState::Draft,
             attempts: 0,
@@ -203,6 +204,23 @@ impl Play<'_> {
             self.attach(slot, payment, left);
             self.settle_invoice(slot, false);
         }
+    }
+
+    pub(super) fn credit_note(&mut self, slot: Slot, refund: Option<Slot>, amount: i64) {
+        let Some(invoice) = self.stripe.invoices.get(&slot) else { return };
+        let payment = invoice.payments.last().map(|payment| payment.payment);
+        let possible = amount > 0 && amount <= invoice.amount_paid - invoice.credit_notes;
+        let Some(payment) = payment.filter(|_| possible && invoice.state == InvoiceState::Paid) else { return };
+        if let Some(refund) = refund {
+            if self.stripe.refunds.contains_key(&refund) || amount > self.stripe.refundable(payment) {
+                return;
+            }
+            self.refund(payment, refund, amount, RefundStart::Succeeded);
+        }
+        if let Some(invoice) = self.stripe.invoices.get_mut(&slot) {
+            invoice.credit_notes += amount;
+        }
+        self.tell_credit_note(slot, refund, amount);
     }
 
     pub(super) fn mark_invoice_paid(&mut self, slot: Slot) {

@@ -11,6 +11,7 @@ mod rest;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod unrelated;
 
 use serde_json::{Map, Value, json};
 
@@ -108,6 +109,7 @@ impl<'a> Play<'a> {
             Action::Verify { payment } => self.verify(*payment),
             Action::Clear { payment } => self.clear(*payment),
             Action::Bounce { payment } => self.bounce(*payment),
+            Action::Fund { payment, amount } => self.fund(*payment, *amount),
             Action::Capture { payment, amount, last } => self.capture(*payment, *amount, *last),
             _ => self.act_later(action),
         }
@@ -135,6 +137,8 @@ impl<'a> Play<'a> {
             Action::MarkInvoicePaid { invoice } => self.mark_invoice_paid(*invoice),
             Action::VoidInvoice { invoice } => self.void_invoice(*invoice),
             Action::Subscribe(new) => self.subscribe(new),
+            Action::CreditNote { invoice, refund, amount } => self.credit_note(*invoice, *refund, *amount),
+            Action::Unrelated { what, number } => self.unrelated(*what, *number),
             _ => {}
         }
     }

@@ -8,6 +8,10 @@ impl Play<'_> {
     /// Whether a customer can pay it on a page: an invoice's intent is paid as the invoice is.
     fn can_pay(&mut self, payment: Slot) -> bool {
         self.session_intent(payment);
+        // Nobody tries again within the second of a decline.
+        if self.stripe.intents.get(&payment).is_some_and(|intent| intent.declined) {
+            self.wait_past(self.latest);
+        }
         self.stripe.intents.get(&payment).is_some_and(|intent| intent.is_payable() && intent.invoices.is_empty())
     }
 
@@ -29,7 +33,7 @@ impl Play<'_> {
         match by {
             Method::Card | Method::Terminal { .. } => self.pay_by_card(payment, email),
             Method::Sepa => self.send_debit(payment, email),
-            Method::Boleto | Method::Microdeposits => self.ask_to_act(payment),
+            Method::Boleto | Method::Microdeposits | Method::BankTransfer => self.ask_to_act(payment),
         }
     }
 
@@ -141,6 +145,29 @@ impl Play<'_> {
             let email = self.stripe.sessions.get(&payment).and_then(|session| session.email.clone());
             self.add_charge(payment, ChargeState::Succeeded, email);
         }
+        self.tell_charge(payment, "charge.succeeded", None);
+        self.tell_intent(payment, "payment_intent.succeeded");
+        self.settle_session(payment, true);
+    }
+
+    pub(super) fn fund(&mut self, payment: Slot, amount: i64) {
+        let awaited = |intent: &Intent| {
+            intent.state == IntentState::RequiresAction && intent.method == Some(Method::BankTransfer)
+        };
+        if amount <= 0 || !self.stripe.intents.get(&payment).is_some_and(awaited) {
+            return;
+        }
+        self.wait_past(self.latest);
+        let Some(intent) = self.stripe.intents.get_mut(&payment) else { return };
+        intent.funded += amount.min(intent.amount - intent.funded);
+        if intent.funded < intent.amount {
+            self.tell_intent(payment, "payment_intent.partially_funded");
+            return;
+        }
+        intent.state = IntentState::Succeeded;
+        intent.amount_received = intent.amount;
+        let email = self.stripe.sessions.get(&payment).and_then(|session| session.email.clone());
+        self.add_charge(payment, ChargeState::Succeeded, email);
         self.tell_charge(payment, "charge.succeeded", None);
         self.tell_intent(payment, "payment_intent.succeeded");
         self.settle_session(payment, true);

@@ -28,6 +28,8 @@ impl Play<'_> {
                 self.capture(payment, 0, true);
             } else if intent.state == IntentState::RequiresAction && intent.method == Some(Method::Boleto) {
                 self.bounce(payment);
+            } else if intent.method == Some(Method::BankTransfer) {
+                self.fund(payment, intent.amount);
             }
         }
     }

@@ -67,6 +67,7 @@ pub(super) fn method_type(method: Option<Method>) -> &'static str {
         Some(Method::Sepa) => "sepa_debit",
         Some(Method::Boleto) => "boleto",
         Some(Method::Microdeposits) => "us_bank_account",
+        Some(Method::BankTransfer) => "customer_balance",
     }
 }
 
@@ -93,6 +94,15 @@ fn next_action(intent: &Intent) -> Value {
                 "arrival_date": intent.created + 86_400,
                 "hosted_verification_url": "https://payments.stripe.com/microdeposit/pacs_test",
                 "microdeposit_type": "amounts",
+            },
+        }),
+        Some(Method::BankTransfer) => json!({
+            "type": "display_bank_transfer_instructions",
+            "display_bank_transfer_instructions": {
+                "amount_remaining": intent.amount - intent.funded,
+                "currency": intent.currency,
+                "hosted_instructions_url": "https://payments.stripe.com/bank_transfers/instructions/test",
+                "type": "us_bank_transfer",
             },
         }),
         _ => json!({

@@ -41,7 +41,7 @@ pub(crate) fn invoice(context: Context<'_>, invoice: &Invoice) -> Value {
         "number": invoice.finalized.map(|_| format!("SIM-{:04}", invoice.slot)),
         "period_end": invoice.created,
         "period_start": invoice.created - 30 * 86_400,
-        "post_payment_credit_notes_amount": 0,
+        "post_payment_credit_notes_amount": invoice.credit_notes,
         "pre_payment_credit_notes_amount": 0,
         "starting_balance": -invoice.balance.0,
         "status": invoice.state.name(),

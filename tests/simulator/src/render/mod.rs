@@ -3,6 +3,7 @@
 //! The keys are those of recorded events and of Stripe's published objects; `shapes.rs` tests that.
 
 mod charge;
+mod credit_note;
 mod dispute;
 mod envelope;
 mod intent;
@@ -14,6 +15,7 @@ mod shapes;
 mod subscription;
 
 pub(crate) use charge::charge;
+pub(crate) use credit_note::credit_note;
 pub(crate) use dispute::{dispute, fraud_warning, review};
 pub(crate) use envelope::envelope;
 pub(crate) use intent::payment_intent;

@@ -16,6 +16,9 @@ pub(super) fn all() -> Vec<Fixed> {
         invoice_in_part(),
         captures(),
         carrier_address(),
+        captured_in_part(),
+        authorisation_released(),
+        credit_note(),
     ]
 }
 
@@ -103,6 +106,44 @@ fn captures() -> Fixed {
         fixed("captures_in_one_second", ApiVersion::Newest, actions, vec![order("multi", "partially_paid", 5000, 0)]);
     fixed.script.ids = EventIds::Descending;
     fixed
+}
+
+/// 7,000 of 10,000 are captured as the last; 1,000 of them go back. The released rest was never paid.
+fn captured_in_part() -> Fixed {
+    let actions = vec![
+        Action::CreateIntent(NewIntent { manual_capture: true, ..intent(1, 10_000, "part") }),
+        Action::Pay { payment: 1, by: Method::Card, email: Some("ada@example.com".into()) },
+        Action::Wait(86_400),
+        Action::Capture { payment: 1, amount: 7000, last: true },
+        Action::Wait(86_400),
+        refund(1, 1, 1000),
+    ];
+    fixed("captured_in_part", ApiVersion::V2024_06_20, actions, vec![order("part", "partially_refunded", 7000, 1000)])
+}
+
+fn authorisation_released() -> Fixed {
+    let actions = vec![
+        Action::CreateIntent(NewIntent { manual_capture: true, ..intent(1, 10_000, "held") }),
+        Action::Pay { payment: 1, by: Method::Card, email: Some("ada@example.com".into()) },
+        Action::Wait(86_400),
+        Action::CancelIntent { payment: 1 },
+    ];
+    fixed("authorisation_released", ApiVersion::Newest, actions, vec![order("held", "canceled", 0, 0)])
+}
+
+/// Two credit notes of 1,000 of 4,000 each: one gives money back, one credits the customer's balance.
+fn credit_note() -> Fixed {
+    let new = NewInvoice::new(1, 4000, "usd", "ada@example.com");
+    let actions = vec![
+        Action::SendInvoice(NewInvoice { order_id: Some("noted".into()), ..new }),
+        Action::Wait(60),
+        Action::PayInvoice { invoice: 1, payment: 1, amount: None },
+        Action::Wait(86_400),
+        Action::CreditNote { invoice: 1, refund: Some(1), amount: 1000 },
+        Action::Wait(60),
+        Action::CreditNote { invoice: 1, refund: None, amount: 1000 },
+    ];
+    fixed("credit_notes", ApiVersion::Newest, actions, vec![order("noted", "partially_refunded", 4000, 1000)])
 }
 
 /// An address that some carriers hand out, and that has to be quoted to be sent to.

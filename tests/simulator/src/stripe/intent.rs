@@ -43,6 +43,8 @@ pub(crate) struct Intent {
     pub state: IntentState,
     pub amount_received: i64,
     pub amount_capturable: i64,
+    /// What has come of a bank transfer.
+    pub funded: i64,
     /// The newest last; at most that one is not failed.
     pub charges: Vec<Charge>,
     pub declined: bool,

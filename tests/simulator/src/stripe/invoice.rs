@@ -40,6 +40,8 @@ pub(crate) struct Invoice {
     pub balance: (i64, i64),
     pub amount_paid: i64,
     pub amount_overpaid: i64,
+    /// What credit notes gave back after it was paid, as money or as credit.
+    pub credit_notes: i64,
     pub out_of_band: bool,
     pub state: InvoiceState,
     pub attempts: i64,
