@@ -39,8 +39,8 @@ pub struct Plan {
     pub retired: Vec<(Uuid, Uuid)>,
     /// References that change hands.
     pub moves: Vec<Move>,
-    /// Keys of notices that are due no longer, before anybody was told: a sum that its refund explains, a review that
-    /// settled itself. To be done before notices are queued.
+    /// Keys of notices that waited and are due no longer: a sum that its refund explains, a review that settled itself, a
+    /// payment that turned out to be another's. To be done before notices are queued.
     pub withdrawals: Vec<String>,
     /// Notices that became due.
     pub notices: Vec<NewNotice>,
@@ -129,8 +129,7 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
         plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts });
         after.insert(id, group);
     }
-    let can_go = |owed: &Owed| matches!(owed.notice.wait, Some(Wait::RefundObject | Wait::Settling));
-    let gone = before.owed.iter().filter(|(key, owed)| can_go(owed) && !due_now.contains(*key));
+    let gone = before.owed.iter().filter(|(key, owed)| owed.notice.wait.is_some() && !due_now.contains(*key));
     plan.withdrawals.extend(gone.map(|(key, _)| key.clone()));
     // One order, found by all of its references: the common case.
     if !cluster.named.iter().eq(after.keys()) || after.len() > 1 {
@@ -248,7 +247,10 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
             to_listeners: earlier_news.is_none(),
             ..new(&notice, id, held, settings)
         };
-        if earlier.is_some_and(|earlier| earlier.notice.wait.is_some()) && notice.wait.is_none() {
+        // It may wait under a name that was another notice's meanwhile.
+        let waited =
+            |owed: &Owed| owed.notice.wait.is_some() && (owed.notice.key == key || owed.notice.also.contains(&key));
+        if notice.wait.is_none() && before.owed.values().any(waited) {
             plan.end_waits.push((key.clone(), new.about.clone()));
         }
         if new.by_mail || new.to_listeners {

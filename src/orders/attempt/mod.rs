@@ -91,11 +91,12 @@ impl<'a> Attempt<'a> {
         self.paid > 0 && !self.holds_money()
     }
 
-    /// What the payments that hold money still come to. Tips are beside the price; what a dispute took in part was not
-    /// given back.
+    /// What the payments that hold money still come to; those of an invoice count as one. Tips are beside the price; what a
+    /// dispute took in part was not given back.
     pub fn comes_to(&self) -> i64 {
         let kept = |payment: &Payment<'_>| payment.paid.saturating_sub(payment.tip).saturating_sub(payment.refunded);
-        let held = self.total(|payment| if payment.holds_money() { kept(payment) } else { 0 });
+        let are_one = !self.component.invoices.is_empty();
+        let held = self.total(|payment| if are_one || payment.holds_money() { kept(payment) } else { 0 });
         held.saturating_add(self.credited)
     }
 

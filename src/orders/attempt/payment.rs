@@ -7,6 +7,7 @@ use crate::orders::facts::dispute::Dispute;
 use crate::orders::facts::payment_intent::{PaymentIntent, Status as Intent};
 use crate::orders::facts::presentment::Presentment;
 use crate::orders::facts::refund::Refund;
+use crate::orders::facts::ties::Ties;
 use crate::orders::facts::{Component, ObjectKind};
 
 /// One payment. Amounts are as it was charged, in `currency`.
@@ -156,7 +157,8 @@ fn without_intent<'a>(component: &Component<'a>, price: Option<&Price<'a>>) -> O
     })
 }
 
-/// What invoices say came in beside all of their payment intents: a part was paid out of band.
+/// What invoices say came in beside all of their payment intents: another intent is still to be linked, or a part was paid
+/// out of band. It counts; it is told as what it turns out to be.
 fn beside_intents<'a>(component: &Component<'a>, known: &[Payment<'a>]) -> Option<Payment<'a>> {
     let (name, invoice) = component.invoices.iter().find(|(_, invoice)| invoice.paid())?;
     let invoiced = component.invoices.iter().fold(0_i64, |sum, (_, it)| sum.saturating_add(it.now.is.paid));
@@ -166,7 +168,6 @@ fn beside_intents<'a>(component: &Component<'a>, known: &[Payment<'a>]) -> Optio
     let settled = component.payment_intents.iter().all(|(_, intent)| intent.now.is.status >= Intent::Canceled);
     (invoiced > paid && all_known && settled).then(|| Payment {
         also: Vec::new(),
-        arrived: true,
         paid: invoiced - paid,
         currency: Some(&invoice.now.is.asked.currency),
         at: Some(invoice.now.at),
@@ -174,26 +175,22 @@ fn beside_intents<'a>(component: &Component<'a>, known: &[Payment<'a>]) -> Optio
     })
 }
 
-/// Gives each payment its charges, refunds and disputes. A single payment has them all.
+/// Gives each payment its charges, refunds and disputes. A payment intent has those that are known to be its own; what
+/// else tells of a payment has them all.
 fn hand_out<'a>(component: &Component<'a>, payments: &mut [Payment<'a>]) {
     let (refunds, single) = (belonging::refunds(component), payments.len() == 1);
     for payment in payments.iter_mut() {
-        let of_intent = |id: &str, charge: &Charge| match payment.intent {
+        let own_charge = |id: &str, charge: &Charge| match payment.intent {
             Some(intent) => is_charge_of(id, charge, payment.name, intent),
-            None => charge.direct,
-        };
-        let concerned = |refund: &Refund| match payment.intent {
-            Some(intent) => concerns(component, payment.name, intent, &refund.ties),
             None => single,
         };
-        let disputed = |dispute: &Dispute| match payment.intent {
-            Some(intent) => single || concerns(component, payment.name, intent, &dispute.ties),
+        let own = |ties: &Ties| match payment.intent {
+            Some(intent) => concerns(component, payment.name, intent, ties),
             None => single,
         };
-        payment.charges =
-            component.charges.iter().copied().filter(|(id, charge)| single || of_intent(id, charge)).collect();
-        payment.refunds = refunds.iter().copied().filter(|(_, refund)| single || concerned(refund)).collect();
-        payment.disputes = component.disputes.iter().copied().filter(|(_, dispute)| disputed(dispute)).collect();
+        payment.charges = component.charges.iter().copied().filter(|(id, charge)| own_charge(id, charge)).collect();
+        payment.refunds = refunds.iter().copied().filter(|(_, refund)| own(&refund.ties)).collect();
+        payment.disputes = component.disputes.iter().copied().filter(|(_, dispute)| own(&dispute.ties)).collect();
         if payment.presentment.is_none() {
             let seen = |charge: &'a Charge| Some((charge.now.is.presentment.as_ref()?, charge.now.is.amount));
             payment.presentment = payment.charges.iter().find_map(|(_, charge)| seen(charge));

@@ -17,8 +17,8 @@ fn lasting(notice: &Notice) -> bool {
     };
     let money = [OrderPaid, OrderIdentified, OrderRenewed, OrderRefunded, OrderPartiallyRefunded, OrderRefundFailed];
     let disputes = [OrderDisputed, OrderDisputeClosed];
-    notice.wait != Some(crate::notices::Wait::RefundObject)
-        && (money.contains(&notice.kind) || disputes.contains(&notice.kind))
+    let parts_made_the_whole = notice.kind == OrderRefunded && notice.about.amount.is_none();
+    !parts_made_the_whole && notice.wait.is_none() && (money.contains(&notice.kind) || disputes.contains(&notice.kind))
 }
 
 fn fold<'a>(facts: impl IntoIterator<Item = &'a Facts>) -> Facts {

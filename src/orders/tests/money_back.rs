@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::objects::{and, charge, dispute, paid, refund, status, told};
 use super::{all, due, facts, keys, order};
-use crate::notices::Wait;
+use crate::notices::{Only, Wait};
 
 #[test]
 fn a_released_authorization_is_no_refund() {
@@ -135,9 +135,11 @@ fn a_whole_refund_is_told_as_whole_and_a_free_order_has_none() {
     let told = due(&whole).into_iter().filter(|notice| notice.key.contains("refunded")).collect::<Vec<_>>();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].key, "order.refunded:re_1");
-    assert!(told[0].also.contains(&"order.refunded:ch_1:1000".to_owned()), "{told:?}");
+    let Some(Only::FewerThan { count: 1, keys: alike }) = &told[0].only else { panic!("{told:?}") };
+    assert!(alike.contains(&"order.refunded:ch_1:1000".to_owned()), "{told:?}");
     let behind = all(&[paid(json!({})), counted(400), refund("re_1", "succeeded", 1000)]);
-    assert!(due(&behind).iter().all(|notice| !notice.also.contains(&"order.refunded:ch_1:400".to_owned())));
+    let object = due(&behind).into_iter().find(|notice| notice.key == "order.refunded:re_1").unwrap();
+    assert_eq!(object.only, None, "a step of another amount says nothing of it");
     let free = super::objects::session("no_payment_required", json!({ "payment_intent": null, "amount_total": 0 }));
     assert!(keys(&all(&[free])).iter().all(|key| !key.contains("refunded")));
 }
@@ -150,9 +152,12 @@ fn a_refund_answers_to_the_sum_under_which_it_may_have_been_told() {
     };
     let counted = |sum: i64| ("charge.refunded", charge(json!({ "amount_refunded": sum })));
     let facts = all(&[paid(json!({})), counted(400), counted(700), at("re_b", 400, 2), at("re_a", 300, 3)]);
-    let also = |key: &str| due(&facts).into_iter().find(|notice| notice.key == key).unwrap().also;
-    assert!(also("order.partially_refunded:re_b").contains(&"order.partially_refunded:ch_1:400".to_owned()));
-    assert!(also("order.partially_refunded:re_a").contains(&"order.partially_refunded:ch_1:700".to_owned()));
+    let counted = |key: &str| match due(&facts).into_iter().find(|notice| notice.key == key).unwrap().only {
+        Some(Only::FewerThan { count: 1, keys: alike }) => alike,
+        other => panic!("{other:?}"),
+    };
+    assert!(counted("order.partially_refunded:re_b").contains(&"order.partially_refunded:ch_1:400".to_owned()));
+    assert!(counted("order.partially_refunded:re_a").contains(&"order.partially_refunded:ch_1:700".to_owned()));
     assert!(keys(&facts).iter().all(|key| !key.contains("ch_1")), "what is explained is told as its object");
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
-use stripe_simulator::{Books, Delivery, OrderBook, Script, World, delivery_of, play, scripts, world};
+use stripe_simulator::{Books, Delivery, OrderBook, PaymentBook, Script, World, delivery_of, play, scripts, world};
 
 use super::super::grouping::Incoming;
 use super::super::store::Scope;
@@ -75,8 +75,8 @@ fn received(world: &World, sequence: &[usize], cuts: &[bool], pauses: &[u8]) -> 
             receiver.merge();
             match pauses.get(n).copied().unwrap_or(0) {
                 0 => {}
-                1 => receiver.store.send(false),
-                _ => receiver.store.send(true),
+                2.. if is_between_moments(world, sequence, n) => receiver.store.send(true),
+                _ => receiver.store.send(false),
             }
         }
     }
@@ -84,6 +84,24 @@ fn received(world: &World, sequence: &[usize], cuts: &[bool], pauses: &[u8]) -> 
     receiver.store.send(true);
     receiver.store
 }
+
+/// Whether no payment is half told: its intent, its invoices and their links are of one moment, and Stripe tries to
+/// deliver each within the grace. Whatever comes later than that is told apart from what it belongs to: nothing links it.
+fn is_between_moments(world: &World, sequence: &[usize], n: usize) -> bool {
+    let told = |at: &usize| match &world.deliveries[*at] {
+        Delivery::Event(event) if LINKED.contains(&&event.kind[..]) => Some(event.created),
+        _ => None,
+    };
+    let (before, after) = sequence.split_at(n + 1);
+    let new = after.iter().filter(|at| !before.contains(at)).filter_map(told);
+    let mut new: Vec<i64> = new.collect();
+    new.dedup();
+    before.iter().filter_map(told).all(|known| new.iter().all(|created| (known - created).abs() > 5))
+}
+
+/// The events that tell of one payment together.
+const LINKED: [&str; 4] =
+    ["payment_intent.succeeded", "invoice.paid", "invoice.payment_succeeded", "invoice_payment.paid"];
 
 fn in_sequence(world: &World, pause: u8) -> Store {
     let all: Vec<usize> = (0..world.deliveries.len()).collect();
@@ -135,15 +153,24 @@ fn seen(row: &Row, book: &OrderBook) -> serde_json::Value {
     })
 }
 
-/// Of money that was given back twice over the law says only that a person must look.
+/// Of money that was given back twice over, or came in beside what an invoice asks for, the law says only that a person
+/// must look.
 fn money_status<'a>(status: &'a str, book: &OrderBook) -> &'a str {
-    if book.review_reasons.contains("refund_above_payment") { "unsaid" } else { status }
+    let unsaid = ["refund_above_payment", "invoice_overpaid"];
+    let gone_twice = |payment: &PaymentBook| payment.amount_refunded + payment.amount_lost > payment.amount;
+    let is_unsaid = unsaid.iter().any(|reason| book.review_reasons.contains(*reason));
+    if is_unsaid || book.payments.iter().any(gone_twice) { "unsaid" } else { status }
 }
 
 fn true_of(book: &OrderBook) -> serde_json::Value {
     let email = book.customer_emails.is_empty().then_some("none");
+    let (mut status, mut reasons) = (book.status.as_str(), book.review_reasons.clone());
+    // Money is of a payment: one of several that was given back and lost needs a person, too.
+    if book.payments.iter().any(|payment| payment.amount_refunded + payment.amount_lost > payment.amount) {
+        (status, _) = ("review", reasons.insert("refund_above_payment".to_owned()));
+    }
     json!({
-        "status": book.status, "money_status": money_status(&book.money_status, book), "review_reasons": book.review_reasons,
+        "status": status, "money_status": money_status(&book.money_status, book), "review_reasons": reasons,
         "paid": book.amount_paid, "refunded": book.amount_refunded, "lost": book.amount_lost,
         "credited": book.amount_credited, "tip": book.tip, "wrong_email": email,
     })
