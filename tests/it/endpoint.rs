@@ -173,26 +173,26 @@ async fn a_refusal_says_whose_fault_it_is() {
         assert_eq!(said.code, 1);
         said.out + &said.err
     };
-    stripe.state().key = Some("rk_test_1".to_owned());
+    stripe.state().key = Some("rk_test_of_1".to_owned());
     stripe.state().script.push_back((403, refusal("x")));
-    let create = said("rk_test_1", &["create", "--url", URL]).await;
+    let create = said("rk_test_of_1", &["create", "--url", URL]).await;
     assert!(create.contains("restricted key Webhook Endpoints: Write"), "all that it will need, at once: {create}");
     stripe.state().script.push_back((403, refusal("x")));
-    let list = said("rk_test_1", &["list"]).await;
+    let list = said("rk_test_of_1", &["list"]).await;
     assert!(list.contains("restricted key Webhook Endpoints: Read"), "{list}");
-    stripe.state().key = Some("sk_test_1".to_owned());
+    stripe.state().key = Some("sk_test_of_1".to_owned());
     stripe.state().script.push_back((403, refusal("x")));
-    let list = said("sk_test_1", &["list"]).await;
+    let list = said("sk_test_of_1", &["list"]).await;
     assert!(list.contains("Stripe forbids this") && !list.contains("restricted"), "{list}");
 
     stripe.state().script_for = Some("/v1/events".to_owned());
     let empty = (200, NOBODY.to_owned());
     stripe.state().script.extend([empty.clone(), (403, refusal("account_invalid"))]);
-    let doctor = said("sk_test_1", &["doctor"]).await;
+    let doctor = said("sk_test_of_1", &["doctor"]).await;
     assert!(doctor.contains("cannot act for acct_1") && doctor.contains("STRIPE_ACCOUNTS"), "{doctor}");
-    stripe.state().key = Some("rk_test_1".to_owned());
+    stripe.state().key = Some("rk_test_of_1".to_owned());
     stripe.state().script.extend([empty, (403, refusal("x"))]);
-    let doctor = said("rk_test_1", &["doctor"]).await;
+    let doctor = said("rk_test_of_1", &["doctor"]).await;
     assert!(doctor.contains("Events: Read for connected accounts"), "{doctor}");
 }
 

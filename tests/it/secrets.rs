@@ -33,10 +33,10 @@ fn bad(key: &str) -> Vec<String> {
     bad.extend([format!("{good}\n{good}"), format!("{good}\r\n"), format!("{good}\0"), format!("\u{a0}{good}")]);
     match key {
         "STRIPE_WEBHOOK_SECRET" => {
-            bad.extend(["whsec_", "whsec_canary", "canary_of_ours", "WHSEC_canary_of_ours"].map(str::to_owned))
+            bad.extend(["whsec_", "whsec_canary", "canary_of_ours", "WHSEC_canary_of_ours"].map(str::to_owned));
         }
         "STRIPE_SECRET_KEY" => {
-            bad.extend(["sk_test_", "pk_test_canary_of_ours", "sk_canary_of_ours"].map(str::to_owned))
+            bad.extend(["sk_test_", "pk_test_canary_of_ours", "sk_canary_of_ours"].map(str::to_owned));
         }
         "SLACK_WEBHOOK_URL" => bad.extend(["https://", "hooks.slack.com/services/canary"].map(str::to_owned)),
         _ => {}
