@@ -103,10 +103,6 @@ impl Connection {
         self.0.turn_left.get() > 0
     }
 
-    fn end_turn(&self) {
-        self.0.turn_left.set(0);
-    }
-
     /// There is a use for what comes next: nothing waits to be sent or handled before it.
     fn may_read(&self) -> bool {
         let State { handling, reading_body, blocked, .. } = &*self.0;
@@ -129,7 +125,8 @@ impl Connection {
             return;
         }
         let State { turn_left, body_left, .. } = &*self.0;
-        turn_left.set(turn_left.get().saturating_sub(bytes));
+        // Whose the bytes behind a head are is known once its handler was called.
+        turn_left.set(if behind_head.is_some() { 0 } else { turn_left.get().saturating_sub(bytes) });
         body_left.set(body_left.get().map(|left| left.saturating_sub(bytes)));
         self.0.behind_head.set(behind_head.unwrap_or(self.0.behind_head.get() + bytes));
         self.0.begun.set(true);
@@ -213,6 +210,9 @@ mod tests {
         assert!(connection.has_turn());
         connection.read(1, None);
         assert!(!connection.has_turn());
+        connection.begin_turn();
+        connection.read(1, Some(0));
+        assert!(!connection.has_turn(), "a head has ended");
     }
 
     #[test]

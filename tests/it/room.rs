@@ -114,6 +114,7 @@ async fn without_any_room_the_answer_is_a_fast_503_and_the_receiver_comes_back_b
     let receiver = receiver(&db);
     let event = json!({ "id": "evt_1", "object": "event", "type": "customer.updated" }).to_string();
     let mut crowd: Vec<TcpStream> = (0..56).map(|_| sender(&receiver, "/webhooks/stripe", MIB, MIB - 1)).collect();
+    until_in_flight(&receiver, |bytes| bytes == ROOM - SHARE).await;
     crowd.extend((0..128).map(|_| sender(&receiver, "/webhooks/stripe", 65_536, 65_535)));
     until_in_flight(&receiver, |bytes| bytes == ROOM).await;
     let begun = Instant::now();

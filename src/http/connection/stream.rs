@@ -74,7 +74,7 @@ impl AsyncRead for ConnectionStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let connection = self.connection.clone();
         if !connection.has_turn() || !connection.may_read() {
-            if !connection.has_turn() || self.may_have_more(cx) {
+            if self.may_have_more(cx) {
                 connection.refuse();
             }
             return Poll::Pending;
@@ -86,9 +86,6 @@ impl AsyncRead for ConnectionStream {
             Poll::Ready(Ok(()))
         };
         connection.0.held.set(!self.held.is_empty());
-        if !self.held.is_empty() {
-            connection.end_turn();
-        }
         polled
     }
 }
