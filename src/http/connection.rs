@@ -6,7 +6,7 @@
 //!
 //! - a turn, as each poll of a connection is called here, takes in at most one request (`blank_lines.rs`, `stream.rs`);
 //! - while a request is handled nothing is read but its body, and while an answer waits for the client nothing at all.
-//!   (actix-web would also take the next request's body for that of the one which it answers, and close;)
+//!   Otherwise actix-web would take the next request's body for that of the one which it answers, and close;
 //! - a timer ends the connection, whatever state it is in (`serve.rs`). It runs from the first byte of a request to the
 //!   first byte of its answer, from there until the client has taken the answer, and again until the next request. So
 //!   slow heads, slow bodies, slow readers and idle connections all end in time.
