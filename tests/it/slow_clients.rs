@@ -61,7 +61,8 @@ fn flood(stream: &mut TcpStream, request: &str) -> End {
 fn until_alone(process: &Process) {
     let begun = Instant::now();
     while process.clients() > 0 {
-        assert!(begun.elapsed() < LIMIT, "{} clients are still connected", process.clients());
+        // What a client has sent ahead is answered until the kernel's buffers are full, which may be much work.
+        assert!(begun.elapsed() < 3 * LIMIT, "{} clients are still connected", process.clients());
         std::thread::yield_now();
     }
 }
