@@ -8,6 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use ringup::config::Secret;
 use ringup::dev::scenarios;
 use ringup::notices::Kind;
 use ringup::orders::{self, Facts, Labelling, Order, Taken};
@@ -37,13 +38,14 @@ fn main() -> anyhow::Result<()> {
     let group = whole.clone().groups().pop().ok_or(anyhow::anyhow!("a checkout without an order"))?;
     let stored = serde_json::to_string(&whole)?;
     let header = signature::sign(SECRET, NOW, charge);
+    let secrets = [Secret::new(SECRET).ok_or(anyhow::anyhow!("a blank secret"))?];
     let event = stripe::parse(charge)?;
     let templates = Templates::load(None)?;
 
     let mut criterion = Criterion::default().configure_from_args();
     let bytes = Some(charge.len());
     let c = &mut criterion;
-    bench(c, "verify", bytes, || signature::verify(Some(header.as_bytes()), charge, &[SECRET], NOW, Some(300)));
+    bench(c, "verify", bytes, || signature::verify(Some(header.as_bytes()), charge, &secrets, NOW, Some(300)));
     bench(c, "parse", bytes, || stripe::parse(charge));
     bench(c, "take the facts", bytes, || orders::take(&event, &labelling));
     bench(c, "merge four events", None, || {

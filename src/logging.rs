@@ -10,6 +10,8 @@ pub fn start(logging: &Logging) {
     let mut builder = Builder::new();
     // async-stripe tells each request and each failure, which whoever asked tells as well; RUST_LOG=stripe=debug shows it.
     builder.filter_module("stripe", log::LevelFilter::Off);
+    // actix-http tells each malformed request as an error, and anybody can send thousands a second; we count them.
+    builder.filter_module("actix_http", log::LevelFilter::Off);
     builder.parse_filters(&logging.filter);
     if logging.json {
         builder.format(|out, record| {

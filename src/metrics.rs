@@ -72,6 +72,8 @@ pub struct Watched {
 pub struct Metrics {
     /// Webhook requests by their answer.
     pub received: Family<Received, Counter>,
+    /// Requests that were no HTTP.
+    pub malformed: Counter,
     /// The signing secrets that this process was started with; each is 1.
     pub secrets_held: Family<SecretHeld, Gauge>,
     /// Verified requests by the secret that signed them: an old one that stays at rest can be removed.
@@ -106,6 +108,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("ringup");
         let received = Family::default();
         registry.register("webhooks", "Webhook requests by their answer", received.clone());
+        let malformed = Counter::default();
+        registry.register("malformed_requests", "Requests that were no HTTP, and were refused", malformed.clone());
         let secrets_held = Family::default();
         registry.register(
             "signing_secret",
@@ -161,6 +165,7 @@ impl Default for Metrics {
         registry.register("writers_abandoned", "Writers stuck in the database", writers_abandoned.clone());
         Self {
             received,
+            malformed,
             secrets_held,
             secrets,
             secrets_last_used,

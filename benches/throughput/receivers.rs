@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result};
 use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::{ExpressionMethods, PgConnection, RunQueryDsl};
+use ringup::config::Secret;
 use ringup::source::signature;
 
 use crate::process::{Receiver, free_address};
@@ -66,9 +68,13 @@ pub fn be(role: Role, address: SocketAddr) -> Result<()> {
     })
 }
 
+/// As a configuration has them.
+static SECRETS: OnceLock<Vec<Secret>> = OnceLock::new();
+
 fn is_signed(request: &HttpRequest, body: &[u8]) -> bool {
     let header = request.headers().get("stripe-signature").map(actix_web::http::header::HeaderValue::as_bytes);
-    signature::verify(header, body, &[SECRET], chrono::Utc::now().timestamp(), Some(3600)).is_ok()
+    let secrets = SECRETS.get_or_init(|| Secret::new(SECRET).into_iter().collect());
+    signature::verify(header, body, secrets, chrono::Utc::now().timestamp(), Some(3600)).is_ok()
 }
 
 fn accepted() -> HttpResponse {

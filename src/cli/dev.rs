@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 
 use super::trigger::{order_line, quoted};
+use crate::config::signing_secrets;
 use crate::dev::home::Home;
 use crate::dev::postgres::Cluster;
 use crate::dev::probe::Probe;
@@ -149,7 +150,8 @@ struct Demo {
 
 impl Demo {
     fn start(settings: &DevSettings) -> Result<Self> {
-        let secret = settings.get("STRIPE_WEBHOOK_SECRET").split(',').next().unwrap_or_default().trim();
+        let secrets = signing_secrets(settings.0.clone())?;
+        let secret = secrets.into_iter().next().context("there is no signing secret")?;
         let probe = Probe::new(format!("http://127.0.0.1:{}/webhooks/stripe", settings.get("PORT")), secret)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (close, closed) = oneshot::channel();

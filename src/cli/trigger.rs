@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use chrono::Utc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use crate::config::{Secret, signing_secrets};
 use crate::dev::home;
 use crate::dev::probe::Probe;
 use crate::dev::scenarios::{self, Event, Stream};
@@ -56,7 +57,7 @@ pub struct Args {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     url: String,
-    secret: String,
+    secret: Secret,
     /// The file that holds the API token, where the environment has none.
     env_file: Option<PathBuf>,
 }
@@ -73,7 +74,7 @@ pub fn run(args: &Args, given: &BTreeMap<String, String>, out: &mut impl Write) 
     let mut rng = StdRng::from_rng(&mut rand::rng());
     let streams = play(args, &mut rng)?;
     let target = Target::find(args, given)?;
-    let probe = Probe::new(&target.url, &target.secret)?;
+    let probe = Probe::new(&target.url, target.secret.clone())?;
     let mut events: Vec<&Event> = streams.iter().flat_map(|stream| &stream.events).collect();
     let copies = args.duplicate as usize + 1;
     events = events.into_iter().flat_map(|event| std::iter::repeat_n(event, copies)).collect();
@@ -152,19 +153,23 @@ impl Target {
         let env_file = note.as_ref().map_or_else(|| args.dir.join("env"), |note| note.env_file.clone());
         let remembered = home::read_env(&env_file)?;
         let url = args.to.clone().or_else(|| note.map(|note| note.url + ENDPOINT));
-        let secrets = given.get("STRIPE_WEBHOOK_SECRET").or_else(|| remembered.get("STRIPE_WEBHOOK_SECRET"));
-        // The newest of several comes first.
-        let secret = args.secret.as_deref().or_else(|| secrets?.split(',').next()).unwrap_or_default().trim();
-        if secret.is_empty() {
-            bail!("no signing secret: give --secret, set STRIPE_WEBHOOK_SECRET, or start `ringup dev` once");
-        }
+        let secret = match &args.secret {
+            Some(secret) => Secret::new(secret.trim()).context("--secret is blank")?,
+            None => newest(given, &remembered)?,
+        };
         let from_file = !given.contains_key("API_TOKEN") && remembered.contains_key("API_TOKEN");
-        Ok(Self {
-            url: url.unwrap_or_else(|| DEFAULT_URL.to_owned()),
-            secret: secret.to_owned(),
-            env_file: from_file.then_some(env_file),
-        })
+        Ok(Self { url: url.unwrap_or_else(|| DEFAULT_URL.to_owned()), secret, env_file: from_file.then_some(env_file) })
     }
+}
+
+/// The newest signing secret that is set, or else that of dev.
+fn newest(given: &BTreeMap<String, String>, remembered: &BTreeMap<String, String>) -> Result<Secret> {
+    let set = signing_secrets(given.clone())?;
+    let secrets = if set.is_empty() { signing_secrets(remembered.clone())? } else { set };
+    secrets
+        .into_iter()
+        .next()
+        .context("no signing secret: give --secret, set STRIPE_WEBHOOK_SECRET, or start `ringup dev` once")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! starts with a [`Config`] in hand needs no further check. It knows no other room.
 
 pub mod mail;
+mod secret;
 pub mod smtp;
 mod stripe;
 mod vars;
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use mail::Mail;
+pub use secret::{Form, Secret};
 pub use smtp::SmtpTarget;
-pub use stripe::{Api, Mode, Stripe, is_signing_secret, mode_name};
-pub use vars::{Mistakes, Secret, Vars};
+pub use stripe::{Api, Mode, Stripe, mode_name, signing_secrets};
+pub use vars::{Mistakes, Vars};
 
 /// Every variable, in the order of `.env.example`.
 pub const KNOWN: [&str; 30] = [
@@ -135,13 +137,13 @@ impl Config {
             mail: mail(&vars),
             targets: targets(&vars),
             github: github(&vars),
-            api_token: vars.token("API_TOKEN"),
+            api_token: vars.secret("API_TOKEN", Form::TOKEN),
             host: vars.get("HOST").unwrap_or_else(|| "127.0.0.1".into()),
             port: vars.parse("PORT", 8080, "a port number"),
             read_deadline: seconds(&vars, "READ_DEADLINE", 10, 1..=60),
             answer_deadline: Duration::from_secs(2),
         };
-        vars.token("ADMIN_TOKEN");
+        vars.secret("ADMIN_TOKEN", Form::TOKEN);
         Logging::check(&vars);
         vars.finish()?;
         Ok(config)
@@ -193,7 +195,7 @@ fn database_url(vars: &Vars) -> Secret {
     if !url.is_empty() && !scheme && !url.contains('=') {
         vars.mistake("DATABASE_URL", "is neither postgres://… nor a libpq string such as host=… dbname=…");
     }
-    Secret::new(url)
+    Secret::new(url).unwrap_or_else(Secret::missing)
 }
 
 fn orders(vars: &Vars) -> Orders {
@@ -241,10 +243,7 @@ fn mail(vars: &Vars) -> Mail {
 
 fn targets(vars: &Vars) -> Targets {
     let is_http = |url: &str| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    let slack = vars.token("SLACK_WEBHOOK_URL");
-    if slack.as_ref().is_some_and(|url| !is_http(url.expose())) {
-        vars.mistake("SLACK_WEBHOOK_URL", "is not https://hooks.slack.com/services/…");
-    }
+    let slack = vars.secret("SLACK_WEBHOOK_URL", Form::URL);
     let admin_url = vars.get("ADMIN_URL").map(|url| url.trim().to_owned());
     if admin_url.as_ref().is_some_and(|url| !is_http(url)) {
         vars.mistake("ADMIN_URL", "is not a URL such as https://ringup.example.com");
@@ -254,14 +253,8 @@ fn targets(vars: &Vars) -> Targets {
 
 fn github(vars: &Vars) -> Vec<Secret> {
     const KEY: &str = "GITHUB_WEBHOOK_SECRET";
-    if vars.get(KEY).is_some_and(|value| value.contains(['\n', '\r'])) {
-        vars.mistake(KEY, "contains a line break");
-    }
-    let secrets = vars.list(KEY);
-    if vars.get(KEY).is_some() && secrets.is_empty() {
-        vars.mistake(KEY, "is empty; leave it out to turn GitHub's receiver off");
-    }
-    secrets.into_iter().map(Secret::new).collect()
+    vars.refuse_blank(KEY);
+    vars.secrets(KEY, Form::PHRASE)
 }
 
 fn shop_email(vars: &Vars) -> Option<String> {

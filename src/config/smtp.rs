@@ -87,7 +87,7 @@ pub enum SmtpUrlError {
     TlsTwice,
     #[error("has a user without a password, or a password without a user")]
     HalfALogin,
-    #[error("has a user or password that is not UTF-8 or has control characters once decoded")]
+    #[error("has a user or password that is blank, is not UTF-8 or has control characters once decoded")]
     Login,
 }
 
@@ -159,7 +159,7 @@ fn login_of(url: &Url) -> Result<Option<Login>, SmtpUrlError> {
 
 fn decoded(text: &str) -> Result<String, SmtpUrlError> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| SmtpUrlError::Login)?;
-    if text.chars().any(char::is_control) {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
         return Err(SmtpUrlError::Login);
     }
     Ok(text.into_owned())
@@ -234,6 +234,8 @@ mod tests {
             ("smtp://:c4nary@mail.example.com", E::HalfALogin),
             ("smtp://user:c4nary%0d%0aQUIT@mail.example.com", E::Login),
             ("smtp://user:c4nary%ff@mail.example.com", E::Login),
+            ("smtp://c4nary:%20%20@mail.example.com", E::Login),
+            ("smtp://%20:c4nary@mail.example.com", E::Login),
         ] {
             let found = SmtpTarget::parse(value).unwrap_err();
             assert_eq!(found, error, "{value}");

@@ -1,10 +1,13 @@
 //! What concerns Stripe: its events' signatures, which of them are ours, and its API.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use url::{Host, Url};
 
-use super::vars::{Mistakes, Secret, Vars};
+use super::secret::{Form, Secret};
+use super::vars::{Mistakes, Vars};
 use super::{KNOWN, environment};
+
+const SIGNING_SECRETS: &str = "STRIPE_WEBHOOK_SECRET";
 
 /// What concerns Stripe.
 #[derive(Clone, Debug)]
@@ -66,7 +69,10 @@ impl Stripe {
     }
 
     pub(super) fn read(vars: &Vars, secrets: Secrets) -> Self {
-        let secrets = signing_secrets(vars, secrets);
+        if secrets == Secrets::Required {
+            vars.require(SIGNING_SECRETS, "`stripe listen --print-secret` or the dashboard shows it (whsec_…)");
+        }
+        let secrets = vars.secrets(SIGNING_SECRETS, Form::SIGNING);
         let tolerance = vars.parse("STRIPE_TOLERANCE", 300, "a number of seconds");
         if !(1..=3600).contains(&tolerance) {
             vars.mistake("STRIPE_TOLERANCE", "is outside 1 to 3600 seconds");
@@ -90,27 +96,15 @@ pub fn mode_name(livemode: bool) -> &'static str {
     if livemode { "live" } else { "test" }
 }
 
-fn signing_secrets(vars: &Vars, needed: Secrets) -> Vec<Secret> {
-    const KEY: &str = "STRIPE_WEBHOOK_SECRET";
-    if needed == Secrets::Required {
-        vars.require(KEY, "`stripe listen --print-secret` or the dashboard shows it (whsec_…)");
-    }
-    if vars.get(KEY).is_some_and(|value| value.contains(['\n', '\r'])) {
-        vars.mistake(KEY, "contains a line break");
-    }
-    let secrets = vars.list(KEY);
-    for (n, secret) in secrets.iter().enumerate() {
-        if !is_signing_secret(secret) {
-            vars.mistake(KEY, format!("entry {} is not whsec_… in one piece", n + 1));
-        }
-    }
-    secrets.into_iter().map(Secret::new).collect()
-}
-
-/// Whether `text` has the form of a signing secret.
-pub fn is_signing_secret(text: &str) -> bool {
-    let rest = text.strip_prefix("whsec_");
-    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && b != b','))
+/// The signing secrets that `values` or a file of theirs has, the newest first.
+///
+/// # Errors
+/// Fails if one of them has not the form of a signing secret.
+pub fn signing_secrets(values: BTreeMap<String, String>) -> Result<Vec<Secret>, Mistakes> {
+    let vars = Vars::new(values);
+    let secrets = vars.secrets(SIGNING_SECRETS, Form::SIGNING);
+    vars.finish()?;
+    Ok(secrets)
 }
 
 fn mode(vars: &Vars) -> Mode {
@@ -131,7 +125,7 @@ fn api(vars: &Vars, mode: Mode) -> Option<Api> {
     if let Some(why) = base.as_deref().and_then(unusable) {
         vars.mistake("STRIPE_API_BASE", why);
     }
-    let key = vars.token(KEY)?;
+    let key = vars.secret(KEY, Form::API_KEY)?;
     let is = |mode: &str| ["sk_", "rk_"].iter().any(|kind| key.expose().starts_with(&format!("{kind}{mode}_")));
     let (test, live) = (is("test"), is("live"));
     match mode {

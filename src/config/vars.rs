@@ -17,34 +17,6 @@ const NAMESPACES: [&str; 8] = [
     "SLACK_WEBHOOK_",
 ];
 
-/// A value that no log, page or error may show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `value`.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl AsRef<[u8]> for Secret {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
 /// All that is wrong with the configuration, a line each. Names keys, never values.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration is not usable:\n  {}", .0.join("\n  "))]
@@ -118,13 +90,12 @@ impl Vars {
         }
     }
 
-    /// A token, if set: printable ASCII without blanks.
-    pub fn token(&self, key: &str) -> Option<Secret> {
-        let value = self.get(key)?;
-        if value.chars().any(|c| !c.is_ascii_graphic()) {
-            self.mistake(key, "contains a blank, a line break or a character outside ASCII");
+    /// Complains of `key` if it is set and blank: a secret that was forgotten must not switch something off silently.
+    pub fn refuse_blank(&self, key: &str) {
+        let is_blank = self.values.get(key).is_some_and(|value| value.trim().is_empty());
+        if is_blank && !self.values.contains_key(&format!("{key}_FILE")) {
+            self.mistake(key, "is blank; give it a value or leave it out");
         }
-        Some(Secret::new(value))
     }
 
     /// Comma-separated entries, trimmed.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::config::Secret;
 use crate::source::signature;
 
 /// What a webhook's sender calls itself.
@@ -34,13 +35,13 @@ impl Answer {
 pub struct Probe {
     client: reqwest::Client,
     url: String,
-    secret: String,
+    secret: Secret,
 }
 
 impl Probe {
     /// A probe of one endpoint.
-    pub fn new(url: impl Into<String>, secret: impl Into<String>) -> Result<Self> {
-        Ok(Self { client: client()?, url: url.into(), secret: secret.into() })
+    pub fn new(url: impl Into<String>, secret: Secret) -> Result<Self> {
+        Ok(Self { client: client()?, url: url.into(), secret })
     }
 
     /// The endpoint's URL.
@@ -54,7 +55,7 @@ impl Probe {
             .client
             .post(&self.url)
             .header("content-type", "application/json; charset=utf-8")
-            .header("stripe-signature", signature::sign(&self.secret, now, body))
+            .header("stripe-signature", signature::sign(self.secret.expose(), now, body))
             .body(body.to_vec())
             .send()
             .await

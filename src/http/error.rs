@@ -1,7 +1,8 @@
 //! Every answer that is not a success. One type, so that no internal message reaches a client.
 
+use actix_http::ConnectionType;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 use std::borrow::Cow;
@@ -109,7 +110,8 @@ impl ResponseError for HttpError {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
         if self.close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            // A header alone would not close it.
+            response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response
     }

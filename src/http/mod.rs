@@ -6,10 +6,11 @@
 mod api;
 mod auth;
 mod body;
-mod deadline;
+mod connection;
 mod error;
 mod github;
 mod health;
+mod malformed;
 mod mismatch;
 mod routes;
 mod server;
@@ -22,6 +23,7 @@ use crate::db::DbPool;
 use crate::intake::{Budget, Intake, Rules};
 use crate::metrics::Metrics;
 use crate::worker::Heartbeat;
+use tokio_util::sync::CancellationToken;
 
 /// What handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +35,19 @@ pub struct State {
     budget: Budget,
     metrics: Metrics,
     mismatches: std::sync::Arc<mismatch::Mismatches>,
+    malformed: std::sync::Arc<malformed::Malformed>,
+    /// Once it is cancelled, no connection is kept open behind an answer.
+    closing: CancellationToken,
     /// Of the workers in this process, if it has any.
     heartbeat: Option<Heartbeat>,
+}
+
+impl State {
+    /// Somebody sent what is no HTTP request.
+    fn malformed(&self) {
+        self.metrics.malformed.inc();
+        if let Some(number) = self.malformed.add(chrono::Utc::now().timestamp()) {
+            log::warn!(number = number; "malformed HTTP requests were refused; they are told at most once a minute");
+        }
+    }
 }

@@ -27,6 +27,9 @@ pub use put::{NewEvent, Seen, insert, put, seen, unseen};
 pub use store::{ClaimedEvent, Left, Reopened, claim, claim_to_fetch, explain_other_mode, leave_to_fetch};
 pub use store::{mark_pending, postpone, put_back, reopen, settle};
 
+/// Who sends events: as the database's domain `event_source` has it.
+pub const SOURCES: [&str; 4] = ["stripe", "stripe_api", "github", "shop"];
+
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -114,7 +114,7 @@ impl StripeApi {
                 "another endpoint was registered for the same URL at the same time: `ringup endpoint doctor` tells whether it stays"
             );
         }
-        let secret = made.secret.map(Secret::new);
+        let secret = made.secret.and_then(Secret::new);
         let secret = secret.ok_or_else(|| Error::Unreadable("the new endpoint has no secret".to_owned()))?;
         Ok(Registered::Created(made.endpoint, secret))
     }

@@ -24,9 +24,9 @@ fn every_mistake_names_its_key_and_no_value() {
         &[("STRIPE_WEBHOOK_SECRET", "   ")],
         &[("STRIPE_WEBHOOK_SECRET", "canary")],
         &[("STRIPE_WEBHOOK_SECRET", "whsec_")],
-        &[("STRIPE_WEBHOOK_SECRET", "whsec_canary\n")],
+        &[("STRIPE_WEBHOOK_SECRET", "whsec_canary_of_ours\n")],
         &[("STRIPE_WEBHOOK_SECRET", "whsec_can ary")],
-        &[("STRIPE_WEBHOOK_SECRET", "whsec_canary,")],
+        &[("STRIPE_WEBHOOK_SECRET", "whsec_canary_of_ours,")],
         &[("STRIPE_TOLERANCE", "0")],
         &[("STRIPE_TOLERANCE", "3601")],
         &[("STRIPE_TOLERANCE", "canary")],
@@ -38,7 +38,7 @@ fn every_mistake_names_its_key_and_no_value() {
         &[("STRIPE_API_BASE", "http://canary.example")],
         &[("STRIPE_API_BASE", "ftp://127.0.0.1/canary")],
         &[("STRIPE_ACCOUNTS", "canary")],
-        &[("STRIPE_WEBHOOK_SECRT", "whsec_canary")],
+        &[("STRIPE_WEBHOOK_SECRT", "whsec_canary_of_ours")],
         &[("ORDER_REFERENCE_FROM", "canary")],
         &[("CONFIRM_GRACE", "-1")],
         &[("DATABASE_URL", "canary")],
@@ -77,15 +77,15 @@ fn secrets_may_come_from_files() {
         config.stripe.secrets.iter().map(ringup::config::Secret::expose).collect::<Vec<_>>(),
         ["whsec_from_a_file"]
     );
-    vars.insert("STRIPE_WEBHOOK_SECRET".into(), "whsec_too".into());
+    vars.insert("STRIPE_WEBHOOK_SECRET".into(), "whsec_too_many".into());
     assert!(Config::from_vars(vars).unwrap_err().to_string().contains("STRIPE_WEBHOOK_SECRET_FILE"));
 }
 
 #[test]
 fn no_secret_is_in_the_debug_text() {
     let config = with(&[
-        ("STRIPE_WEBHOOK_SECRET", "whsec_canary"),
-        ("API_TOKEN", "canary"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_canary_of_ours"),
+        ("API_TOKEN", "canary_of_ours"),
         ("SMTP_URL", "smtps://user:canary@mail.example.com"),
     ]);
     assert!(!format!("{:?}", config.unwrap()).contains(CANARY));

@@ -104,7 +104,7 @@ async fn the_doctor_sees_that_stripe_signs_with_a_secret_that_nobody_has() {
     let shell = Shell::of("endpoint", &stripe).with("STRIPE_WEBHOOK_SECRET", SECRET);
     // The endpoint was deleted and created anew: whatever Stripe sends is answered 400, and the doctor's own is taken.
     let body = br#"{"id":"evt_1","type":"charge.succeeded"}"#;
-    let anew = signature::sign("whsec_of_we_2", now(), body);
+    let anew = signature::sign("whsec_told_of_we_2", now(), body);
     assert_eq!(receiver.post(body, &[("stripe-signature", &anew)]).await.code(), "invalid_signature");
     let event = |id: &str, kind: &str, ago: i64| json!({ "id": id, "type": kind, "created": now() - ago }).to_string();
     let on_its_way = event("evt_new", "charge.succeeded", 5);

@@ -22,11 +22,14 @@ async fn an_endpoint_is_created_once_and_its_secret_kept() {
     let stripe = FakeStripe::start();
     let shell = Shell::of("endpoint", &stripe);
     let file = shell.dir.path().join("secrets.env");
-    std::fs::write(&file, "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_before\n").unwrap();
+    std::fs::write(&file, "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_of_the_past\n").unwrap();
     let said = shell.run(&["create", "--url", URL, "--write-env", "secrets.env"]).await;
     assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.out.contains("signing secret: whsec_of_we_1\n"), "{}", said.out);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_of_we_1,whsec_before\n");
+    assert!(said.out.contains("signing secret: whsec_told_of_we_1\n"), "{}", said.out);
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "PORT=1\nSTRIPE_WEBHOOK_SECRET=whsec_told_of_we_1,whsec_of_the_past\n"
+    );
     {
         let state = stripe.state();
         let created = &state.endpoints[0];
@@ -68,7 +71,7 @@ async fn the_example_needs_only_the_key_for_an_endpoint_to_be_created() {
     assert_eq!((check.code, missing(&check.err)), (1, vec!["STRIPE_WEBHOOK_SECRET".into(), "MAIL_FROM".into()]));
     let said = shell.run(&["create", "--url", URL, "--write-env", ".env"]).await;
     assert_eq!(said.code, 0, "{}", said.err);
-    let secret = "STRIPE_WEBHOOK_SECRET=whsec_of_we_1\n";
+    let secret = "STRIPE_WEBHOOK_SECRET=whsec_told_of_we_1\n";
     assert_eq!(std::fs::read_to_string(&env).unwrap(), filled.replace("STRIPE_WEBHOOK_SECRET=\n", secret));
     let check = shell.run_other("config", &["check"]).await;
     assert_eq!((check.code, missing(&check.err)), (1, vec!["MAIL_FROM".into()]));
@@ -129,7 +132,7 @@ async fn two_who_create_the_same_endpoint_at_once_make_one() {
     stripe.state().script.push_back((200, NOBODY.to_owned()));
     stripe.state().asked.clear();
     let said = other.run(&create).await;
-    assert!(said.code == 0 && said.out.contains("signing secret: whsec_of_we_1\n"), "{}{}", said.out, said.err);
+    assert!(said.code == 0 && said.out.contains("signing secret: whsec_told_of_we_1\n"), "{}{}", said.out, said.err);
     assert_eq!(stripe.state().endpoints.len(), 1, "Stripe knows both as one request");
 
     stripe.state().script.push_back((200, NOBODY.to_owned()));
@@ -143,7 +146,7 @@ async fn two_who_create_the_same_endpoint_at_once_make_one() {
     assert_eq!(one.run(&["delete", "we_1"]).await.code, 0);
     let said = one.run(&create).await;
     assert!(
-        said.out.contains("signing secret: whsec_of_we_3\n"),
+        said.out.contains("signing secret: whsec_told_of_we_3\n"),
         "not what Stripe repeats of one that is gone: {}",
         said.out
     );
@@ -170,26 +173,26 @@ async fn a_refusal_says_whose_fault_it_is() {
         assert_eq!(said.code, 1);
         said.out + &said.err
     };
-    stripe.state().key = Some("rk_test_1".to_owned());
+    stripe.state().key = Some("rk_test_of_1".to_owned());
     stripe.state().script.push_back((403, refusal("x")));
-    let create = said("rk_test_1", &["create", "--url", URL]).await;
+    let create = said("rk_test_of_1", &["create", "--url", URL]).await;
     assert!(create.contains("restricted key Webhook Endpoints: Write"), "all that it will need, at once: {create}");
     stripe.state().script.push_back((403, refusal("x")));
-    let list = said("rk_test_1", &["list"]).await;
+    let list = said("rk_test_of_1", &["list"]).await;
     assert!(list.contains("restricted key Webhook Endpoints: Read"), "{list}");
-    stripe.state().key = Some("sk_test_1".to_owned());
+    stripe.state().key = Some("sk_test_of_1".to_owned());
     stripe.state().script.push_back((403, refusal("x")));
-    let list = said("sk_test_1", &["list"]).await;
+    let list = said("sk_test_of_1", &["list"]).await;
     assert!(list.contains("Stripe forbids this") && !list.contains("restricted"), "{list}");
 
     stripe.state().script_for = Some("/v1/events".to_owned());
     let empty = (200, NOBODY.to_owned());
     stripe.state().script.extend([empty.clone(), (403, refusal("account_invalid"))]);
-    let doctor = said("sk_test_1", &["doctor"]).await;
+    let doctor = said("sk_test_of_1", &["doctor"]).await;
     assert!(doctor.contains("cannot act for acct_1") && doctor.contains("STRIPE_ACCOUNTS"), "{doctor}");
-    stripe.state().key = Some("rk_test_1".to_owned());
+    stripe.state().key = Some("rk_test_of_1".to_owned());
     stripe.state().script.extend([empty, (403, refusal("x"))]);
-    let doctor = said("rk_test_1", &["doctor"]).await;
+    let doctor = said("rk_test_of_1", &["doctor"]).await;
     assert!(doctor.contains("Events: Read for connected accounts"), "{doctor}");
 }
 
@@ -326,7 +329,8 @@ async fn a_roll_adds_the_new_secret_and_says_when_the_old_one_can_go() {
     receiver.deliver(br#"{"id":"evt_1","type":"ping"}"#).await;
     let said = shell.run(&check).await;
     assert!(said.code == 1 && said.out.contains("24 hours later"), "{}{}", said.out, said.err);
-    let other = Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", &format!("whsec_newest,{both}"))]).run(&check).await;
+    let other =
+        Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", &format!("whsec_of_the_newest,{both}"))]).run(&check).await;
     assert!(other.code == 1 && other.err.contains("restart it"), "{}{}", other.out, other.err);
     let swapped = Shell::new("endpoint", &[("STRIPE_WEBHOOK_SECRET", &format!("{OLD_SECRET},{SECRET}"))]);
     assert!(swapped.run(&check).await.err.contains("other secrets"), "positions are the receiver's");

@@ -3,13 +3,18 @@
 use crate::support::hooks::HookServer;
 use crate::support::postgres::TestDb;
 use crate::support::server::{API_TOKEN, Answer, Receiver, count, texts};
+use ringup::config::Secret;
 use ringup::source::github::{sign, verify};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const SECRET: &str = "It's a Secret to Everybody";
 const SETTINGS: [(&str, &str); 2] =
-    [("GITHUB_WEBHOOK_SECRET", "another one,It's a Secret to Everybody"), ("ALLOW_PRIVATE_TARGETS", "true")];
+    [("GITHUB_WEBHOOK_SECRET", "another secret,It's a Secret to Everybody"), ("ALLOW_PRIVATE_TARGETS", "true")];
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text).unwrap()
+}
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -92,7 +97,7 @@ fn the_published_signature_vectors() {
     assert!(cases.len() > 5);
     for case in cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let believed = verify(text("header").as_bytes(), text("payload").as_bytes(), &[text("secret")]);
+        let believed = verify(text("header").as_bytes(), text("payload").as_bytes(), &[secret(text("secret"))]);
         assert_eq!(believed, case["expected"] == "accept", "{}", case["name"]);
     }
 }
@@ -153,7 +158,7 @@ async fn forms_and_filters_and_relays() {
     for (name, value) in headers {
         assert_eq!(built[0].header(name), value, "{name}");
     }
-    assert!(verify(built[0].header("x-hub-signature-256").as_bytes(), &built[0].body, &[SECRET]));
+    assert!(verify(built[0].header("x-hub-signature-256").as_bytes(), &built[0].body, &[secret(SECRET)]));
     assert_eq!(built[0].header("webhook-signature"), "", "it is GitHub's delivery, not ours");
 }
 

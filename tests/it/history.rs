@@ -230,6 +230,25 @@ async fn lists_come_in_pages_and_refuse_nonsense() {
         let open = receiver.client().get(receiver.url(path)).send().await.unwrap();
         assert_eq!(open.status(), 401);
     }
+    let lists = ["/api/orders", "/api/events", "/api/messages", "/api/subscriptions"];
+    for (path, query) in lists.into_iter().flat_map(|path| [(path, "cursor=x"), (path, "cursor="), (path, "unheard=1")])
+    {
+        assert_eq!(receiver.api(&format!("{path}?{query}")).await.status, 400, "{path}?{query}");
+    }
+    for (query, named) in [
+        ("/api/events?source=zzz", "stripe, stripe_api, github or shop"),
+        ("/api/events?state=zzz", "pending, processed, ignored or quarantined"),
+        ("/api/orders?status=zzz", "review, disputed"),
+        ("/api/messages?state=zzz", "queued, sent or dead"),
+        ("/api/messages?kind=zzz", "email, slack or webhook"),
+    ] {
+        let answer = receiver.api(query).await;
+        let message = answer.json["error"]["message"].as_str().unwrap();
+        assert!(answer.status == 400 && message.contains(named), "{query}: {}", answer.json);
+    }
+    for source in ringup::inbox::SOURCES {
+        assert_eq!(receiver.api(&format!("/api/events?source={source}")).await.status, 200, "{source}");
+    }
     assert_eq!(receiver.api("/api/orders?status=review").await.json["data"], json!([]));
     assert_eq!(receiver.api("/api/events?state=quarantined").await.json["data"], json!([]));
     assert_eq!(receiver.api("/api/events?state=unheard").await.status, 400);

@@ -1,6 +1,6 @@
 //! `ringup endpoint doctor`: is the connection to Stripe as it must be, seen from outside.
 
-use crate::config::{Stripe, mode_name};
+use crate::config::{Secret, Stripe, mode_name};
 use crate::dev::probe::{Answer, Probe, clock_of};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe::PROBE;
@@ -110,7 +110,8 @@ async fn probe(url: &str, stripe: &Stripe) -> anyhow::Result<Vec<Finding>> {
         findings.push(Finding::ill("url", format!("{url} is not https"), "Stripe posts live events to https alone"));
     }
     let (now, body) = (Utc::now().timestamp(), ping(livemode));
-    let forged = Probe::new(url, FORGED)?.post(body.as_bytes(), now).await;
+    let nobodys = Secret::new(FORGED).context("the forged secret is blank")?;
+    let forged = Probe::new(url, nobodys)?.post(body.as_bytes(), now).await;
     findings.push(refused(url, forged.as_ref().map_err(ToString::to_string)));
     let Ok(forged) = forged else { return Ok(findings) };
     findings.push(clock("server_clock", "the receiver's", forged.date.context("it tells no date"), stripe.tolerance));
@@ -119,7 +120,7 @@ async fn probe(url: &str, stripe: &Stripe) -> anyhow::Result<Vec<Finding>> {
         findings.push(Finding::ill("secret", "STRIPE_WEBHOOK_SECRET is not set here", remedy));
     }
     for (n, secret) in stripe.secrets.iter().enumerate() {
-        let answer = Probe::new(url, secret.expose())?.post(ping(livemode).as_bytes(), Utc::now().timestamp()).await;
+        let answer = Probe::new(url, secret.clone())?.post(ping(livemode).as_bytes(), Utc::now().timestamp()).await;
         findings.push(taken(n + 1, answer.as_ref().map_err(ToString::to_string)));
     }
     Ok(findings)

@@ -1,6 +1,6 @@
 //! A secret put into a file of variables, all else in it left as it is.
 
-use crate::config::is_signing_secret;
+use crate::config::Form;
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -59,7 +59,7 @@ fn place(line: &str, from: usize) -> Option<Range<usize>> {
 
 /// The signing secrets that a value lists; what has not their form (a placeholder, say) would keep all from starting.
 fn entries(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|entry| is_signing_secret(entry))
+    value.split(',').map(str::trim).filter(|entry| Form::SIGNING.fits(entry))
 }
 
 fn with_secret(text: &str, secret: &str) -> anyhow::Result<String> {
@@ -105,32 +105,47 @@ mod tests {
     #[test]
     fn the_new_one_comes_first_and_all_else_stays() {
         let cases = [
-            ("", "STRIPE_WEBHOOK_SECRET=whsec_new\n"),
-            ("A=1\n# B\n", "A=1\n# B\nSTRIPE_WEBHOOK_SECRET=whsec_new\n"),
-            ("A=1", "A=1\nSTRIPE_WEBHOOK_SECRET=whsec_new\n"),
-            ("STRIPE_WEBHOOK_SECRET=whsec_old\nA=1", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_old\nA=1"),
+            ("", "STRIPE_WEBHOOK_SECRET=whsec_of_key_new\n"),
+            ("A=1\n# B\n", "A=1\n# B\nSTRIPE_WEBHOOK_SECRET=whsec_of_key_new\n"),
+            ("A=1", "A=1\nSTRIPE_WEBHOOK_SECRET=whsec_of_key_new\n"),
             (
-                "export STRIPE_WEBHOOK_SECRET = 'whsec_a, whsec_b' # rolled\n",
-                "export STRIPE_WEBHOOK_SECRET = 'whsec_new,whsec_a,whsec_b' # rolled\n",
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_old\nA=1",
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_new,whsec_of_key_old\nA=1",
             ),
-            ("STRIPE_WEBHOOK_SECRET=\"whsec_a\"\r\nA=1\r\n", "STRIPE_WEBHOOK_SECRET=\"whsec_new,whsec_a\"\r\nA=1\r\n"),
-            ("A=1\r\n", "A=1\r\nSTRIPE_WEBHOOK_SECRET=whsec_new\r\n"),
-            ("STRIPE_WEBHOOK_SECRET=", "STRIPE_WEBHOOK_SECRET=whsec_new"),
-            ("STRIPE_WEBHOOK_SECRET= # none yet\n", "STRIPE_WEBHOOK_SECRET=whsec_new # none yet\n"),
-            ("STRIPE_WEBHOOK_SECRET=whsec_a # one\n", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_a # one\n"),
-            ("STRIPE_WEBHOOK_SECRET=whsec_,#,whsec_a\n", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_a\n"),
-            ("STRIPE_WEBHOOK_SECRET=whsec_old,whsec_new\n", "STRIPE_WEBHOOK_SECRET=whsec_new,whsec_old\n"),
-            ("#STRIPE_WEBHOOK_SECRET=x\n", "#STRIPE_WEBHOOK_SECRET=x\nSTRIPE_WEBHOOK_SECRET=whsec_new\n"),
             (
-                "STRIPE_WEBHOOK_SECRET=whsec_a\nSTRIPE_WEBHOOK_SECRET=whsec_b\n",
-                "STRIPE_WEBHOOK_SECRET=whsec_a\nSTRIPE_WEBHOOK_SECRET=whsec_new,whsec_b\n",
+                "export STRIPE_WEBHOOK_SECRET = 'whsec_of_key_a, whsec_of_key_b' # rolled\n",
+                "export STRIPE_WEBHOOK_SECRET = 'whsec_of_key_new,whsec_of_key_a,whsec_of_key_b' # rolled\n",
+            ),
+            (
+                "STRIPE_WEBHOOK_SECRET=\"whsec_of_key_a\"\r\nA=1\r\n",
+                "STRIPE_WEBHOOK_SECRET=\"whsec_of_key_new,whsec_of_key_a\"\r\nA=1\r\n",
+            ),
+            ("A=1\r\n", "A=1\r\nSTRIPE_WEBHOOK_SECRET=whsec_of_key_new\r\n"),
+            ("STRIPE_WEBHOOK_SECRET=", "STRIPE_WEBHOOK_SECRET=whsec_of_key_new"),
+            ("STRIPE_WEBHOOK_SECRET= # none yet\n", "STRIPE_WEBHOOK_SECRET=whsec_of_key_new # none yet\n"),
+            (
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_a # one\n",
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_new,whsec_of_key_a # one\n",
+            ),
+            (
+                "STRIPE_WEBHOOK_SECRET=whsec_,#,whsec_of_key_a\n",
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_new,whsec_of_key_a\n",
+            ),
+            (
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_old,whsec_of_key_new\n",
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_new,whsec_of_key_old\n",
+            ),
+            ("#STRIPE_WEBHOOK_SECRET=x\n", "#STRIPE_WEBHOOK_SECRET=x\nSTRIPE_WEBHOOK_SECRET=whsec_of_key_new\n"),
+            (
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_a\nSTRIPE_WEBHOOK_SECRET=whsec_of_key_b\n",
+                "STRIPE_WEBHOOK_SECRET=whsec_of_key_a\nSTRIPE_WEBHOOK_SECRET=whsec_of_key_new,whsec_of_key_b\n",
             ),
         ];
         for (before, after) in cases {
-            assert_eq!(with_secret(before, "whsec_new").unwrap(), after, "{before:?}");
+            assert_eq!(with_secret(before, "whsec_of_key_new").unwrap(), after, "{before:?}");
         }
-        for odd in ["STRIPE_WEBHOOK_SECRET_FILE=/run/secret", "STRIPE_WEBHOOK_SECRET='whsec_a\nA=1\n"] {
-            assert!(with_secret(odd, "whsec_new").is_err(), "{odd:?}");
+        for odd in ["STRIPE_WEBHOOK_SECRET_FILE=/run/secret", "STRIPE_WEBHOOK_SECRET='whsec_of_key_a\nA=1\n"] {
+            assert!(with_secret(odd, "whsec_of_key_new").is_err(), "{odd:?}");
         }
     }
 
@@ -140,12 +155,12 @@ mod tests {
         let file = dir.path().join(".env");
         assert!(!has_secret(&file));
         for (text, has) in [
-            ("STRIPE_WEBHOOK_SECRET=whsec_a\n", true),
-            ("export STRIPE_WEBHOOK_SECRET='whsec_a'\n", true),
+            ("STRIPE_WEBHOOK_SECRET=whsec_of_key_a\n", true),
+            ("export STRIPE_WEBHOOK_SECRET='whsec_of_key_a'\n", true),
             ("STRIPE_WEBHOOK_SECRET_FILE=/run/secret\n", true),
             ("STRIPE_WEBHOOK_SECRET=whsec_\n", false),
-            ("STRIPE_WEBHOOK_SECRET=whsec_a\nSTRIPE_WEBHOOK_SECRET=\n", false),
-            ("#STRIPE_WEBHOOK_SECRET=whsec_a\n", false),
+            ("STRIPE_WEBHOOK_SECRET=whsec_of_key_a\nSTRIPE_WEBHOOK_SECRET=\n", false),
+            ("#STRIPE_WEBHOOK_SECRET=whsec_of_key_a\n", false),
         ] {
             fs::write(&file, text).unwrap();
             assert_eq!(has_secret(&file), has, "{text:?}");
@@ -157,12 +172,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let file = dir.path().join(".env");
-        add_secret(&file, "whsec_1").unwrap();
+        add_secret(&file, "whsec_of_key_1").unwrap();
         assert_eq!(mode(&file), 0o600);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        add_secret(&file, "whsec_2").unwrap();
+        add_secret(&file, "whsec_of_key_2").unwrap();
         assert_eq!(mode(&file), 0o640);
-        assert_eq!(fs::read_to_string(&file).unwrap(), "STRIPE_WEBHOOK_SECRET=whsec_2,whsec_1\n");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "STRIPE_WEBHOOK_SECRET=whsec_of_key_2,whsec_of_key_1\n");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::env_file;
 use crate::cli::table::moment;
-use crate::config::{Stripe, is_signing_secret};
+use crate::config::{Form, Stripe};
 use crate::dev::probe::fetch;
 use crate::source::signature::fingerprint;
 use anyhow::{Context, bail};
@@ -63,7 +63,7 @@ fn new_secret() -> anyhow::Result<String> {
     let mut line = String::new();
     input.lock().read_line(&mut line)?;
     let secret = line.trim().to_owned();
-    if !is_signing_secret(&secret) {
+    if !Form::SIGNING.fits(&secret) {
         bail!("that is not whsec_… in one piece");
     }
     Ok(secret)

@@ -1,6 +1,6 @@
 //! `GET /api/events[/{id}]` and `POST /api/events/{id}/replay`
 
-use super::{on_database, page, query};
+use super::{on_database, one_of, page, query};
 use crate::http::error::HttpError;
 use crate::http::{State, auth};
 use crate::inbox;
@@ -40,7 +40,8 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
     let asked: Listed =
         query(request.query_string(), "the query may have state, type, source, object, since, limit and cursor")?;
     let (limit, before) = (page::limit(asked.limit)?, page::cursor::<i64>(asked.cursor.as_deref())?);
-    let words = [&asked.kind, &asked.source, &asked.object];
+    one_of(asked.source.as_deref(), &inbox::SOURCES, "source is stripe, stripe_api, github or shop")?;
+    let words = [&asked.kind, &asked.object];
     if words.into_iter().flatten().any(|word| word.len() > 255 || word.chars().any(char::is_control)) {
         return Err(HttpError::bad_request(
             "invalid_query",

@@ -1,6 +1,6 @@
 //! `GET /api/messages[/{id}]`, `POST /api/messages/{id}/retry` and `…/discard`
 
-use super::{on_database, page, query};
+use super::{on_database, one_of, page, query};
 use crate::http::error::HttpError;
 use crate::http::{State, auth};
 use crate::outbox::history::{self, Filter, MessageRow};
@@ -41,14 +41,6 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
     let filter = Filter { state: asked.state, kind: asked.kind, destination: asked.destination, notice: asked.notice };
     let messages = on_database(&state, move |conn| Ok(history::list(conn, &filter, before, limit + 1)?)).await?;
     Ok(HttpResponse::Ok().json(page::body(messages, limit, |message| message.id.to_string(), |message| json!(message))))
-}
-
-fn one_of(word: Option<&str>, known: &[&str], expected: &'static str) -> Result<(), HttpError> {
-    if word.is_none_or(|word| known.contains(&word)) {
-        Ok(())
-    } else {
-        Err(HttpError::bad_request("invalid_query", expected))
-    }
 }
 
 /// One message with its attempts.

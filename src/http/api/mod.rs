@@ -72,3 +72,12 @@ fn query<T: DeserializeOwned>(text: &str, expected: &'static str) -> Result<T, H
     let read = web::Query::<T>::from_query(text).map(web::Query::into_inner);
     read.map_err(|_| HttpError::bad_request("invalid_query", expected))
 }
+
+/// Refuses a filter's word that is none of those that there are; `expected` names them.
+fn one_of(word: Option<&str>, known: &[&str], expected: &'static str) -> Result<(), HttpError> {
+    if word.is_none_or(|word| known.contains(&word)) {
+        Ok(())
+    } else {
+        Err(HttpError::bad_request("invalid_query", expected))
+    }
+}

@@ -1,16 +1,34 @@
 //! `GET /api/orders` and `GET /api/orders/{reference}`
 
-use super::{on_database, page, query};
+use super::{on_database, one_of, page, query};
 use crate::http::State;
 use crate::http::auth;
 use crate::http::error::HttpError;
-use crate::orders::OrderRow;
 use crate::orders::browse::{Filter, Named, find, list as list_orders};
 use crate::orders::present::shown;
 use crate::orders::words::is_reference;
+use crate::orders::{OrderRow, Status};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use uuid::Uuid;
+
+/// Every status that an order can have.
+const STATUSES: [Status; 14] = [
+    Status::Review,
+    Status::Disputed,
+    Status::Lost,
+    Status::Refunded,
+    Status::PartiallyRefunded,
+    Status::Paid,
+    Status::PartiallyPaid,
+    Status::Authorized,
+    Status::AwaitingFunds,
+    Status::RequiresAction,
+    Status::Failed,
+    Status::Canceled,
+    Status::Expired,
+    Status::Pending,
+];
 
 /// Which of the orders of that name.
 #[derive(Debug, Deserialize)]
@@ -76,9 +94,9 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
         query(request.query_string(), "the query may have status, account, livemode, limit and cursor")?;
     let (limit, before) = (page::limit(asked.limit)?, page::cursor::<Uuid>(asked.cursor.as_deref())?);
     let status = asked.status.filter(|status| !status.is_empty());
-    if status.as_deref().is_some_and(|status| !status.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')) {
-        return Err(HttpError::bad_request("invalid_status", "a status is a word such as paid or review"));
-    }
+    let expected = "status is review, disputed, lost, refunded, partially_refunded, paid, partially_paid, authorized, \
+                    awaiting_funds, requires_action, failed, canceled, expired or pending";
+    one_of(status.as_deref(), &STATUSES.map(Status::as_str), expected)?;
     let filter = Filter { status, account: account(asked.account)?, livemode: asked.livemode };
     let orders = on_database(&state, move |conn| Ok(list_orders(conn, &filter, before, limit + 1)?)).await?;
     let shown = |order: &OrderRow| shown(order, &state.rules.settings.labelling);

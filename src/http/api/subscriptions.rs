@@ -21,7 +21,7 @@ struct Listed {
 pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, HttpError> {
     auth::api(&request, &state)?;
     let asked: Listed = query(request.query_string(), "the query may have limit and cursor")?;
-    let (limit, after) = (page::limit(asked.limit)?, asked.cursor.map(id).transpose()?);
+    let (limit, after) = (page::limit(asked.limit)?, asked.cursor.map(cursor).transpose()?);
     let found = on_database(&state, move |conn| Ok(destinations::list(conn, after.as_deref(), limit + 1)?)).await?;
     Ok(HttpResponse::Ok().json(page::body(found, limit, |one| one.id.clone(), |one| json!(one))))
 }
@@ -140,6 +140,13 @@ fn refusal(refused: &Refused) -> HttpError {
         Refused::Database(_) => return HttpError::unavailable(),
     };
     HttpError::unprocessable(code, refused.to_string())
+}
+
+/// The id at which a page ended.
+fn cursor(text: String) -> Result<String, HttpError> {
+    let invalid = HttpError::bad_request("invalid_cursor", "cursor is the next_cursor of an earlier page");
+    let is_known = text.starts_with("sub_") || ["mail", "slack"].contains(&&text[..]);
+    if is_known { id(text).map_err(|_| invalid) } else { Err(invalid) }
 }
 
 fn id(path: String) -> Result<String, HttpError> {

@@ -310,7 +310,7 @@ impl State {
         });
         self.endpoints.insert(0, endpoint.clone());
         let mut told = endpoint;
-        told["secret"] = json!(format!("whsec_of_we_{n}"));
+        told["secret"] = json!(format!("whsec_told_of_we_{n}"));
         told
     }
 
