@@ -20,6 +20,7 @@ mod mails;
 mod outbox;
 mod quick;
 mod recordings;
+mod replicated;
 mod slack;
 mod stripe_cli;
 mod subscriptions;

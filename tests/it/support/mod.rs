@@ -6,6 +6,7 @@ pub mod postgres;
 pub mod server;
 pub mod shell;
 pub mod smtp;
+pub mod standby;
 pub mod stripe;
 pub mod stripe_cli;
 pub mod sync;
