@@ -17,6 +17,7 @@ mod known;
 mod law;
 mod lines;
 mod mails;
+mod network;
 mod outbox;
 mod quick;
 mod recordings;

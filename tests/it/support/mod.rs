@@ -3,6 +3,7 @@
 pub mod hooks;
 pub mod npm;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod shell;
 pub mod smtp;
