@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(100);
 /// `TCP_USER_TIMEOUT` of the first connection, in milliseconds; others have the next free ones.
 const USER_TIMEOUT: u32 = 5000;
+/// So many connections can be told apart.
+const MOST_MARKED: u32 = 1000;
 /// Sessions that are remembered until they can be ended.
 const MOST_LOST: usize = 64;
 
@@ -51,8 +53,18 @@ struct State {
     is_connecting: bool,
     is_closed: bool,
     backend: Option<i32>,
-    /// Of a Unix socket.
-    inode: Option<u64>,
+    socket: Socket,
+}
+
+/// By what the socket is found.
+#[derive(Clone, Copy, Debug)]
+enum Socket {
+    /// It is TCP, hence marked.
+    Marked,
+    /// It is a Unix socket of this inode.
+    Local(u64),
+    /// It may be a Unix socket, of which no more is known: it is none of the others.
+    Unknown,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -66,14 +78,15 @@ impl Watch {
         all.retain(|watch| watch.strong_count() > 0);
         let taken: Vec<u32> = all.iter().filter_map(Weak::upgrade).map(|watch| watch.user_timeout).collect();
         let first = user_timeout_of(url).unwrap_or(USER_TIMEOUT);
-        let user_timeout = (first..).find(|timeout| !taken.contains(timeout)).unwrap_or(first);
+        let candidates = (0..=MOST_MARKED).map(|n| first.saturating_add(n));
+        let user_timeout = candidates.into_iter().find(|timeout| !taken.contains(timeout)).unwrap_or(first);
         let state = State {
             limit: Some(limit),
             ends: Some(Instant::now() + limit),
             is_connecting: true,
             is_closed: false,
             backend: None,
-            inode: None,
+            socket: Socket::Unknown,
         };
         let watch = Arc::new(Self { url: url.into(), user_timeout, state: Mutex::new(state) });
         all.push(Arc::downgrade(&watch));
@@ -102,13 +115,9 @@ impl Watch {
 
     /// The session's process at the server; and whether the way there is a Unix socket.
     pub fn set_backend(&self, backend: i32, is_local: bool) {
-        let others = if is_local { inodes_of_all() } else { Vec::new() };
-        let mut unknown = if is_local { socket::local() } else { Vec::new() };
-        unknown.retain(|inode| !others.contains(inode));
+        let socket = if is_local { local_socket() } else { Socket::Marked };
         let mut state = self.lock();
-        state.backend = Some(backend);
-        // Of several that are connected at the same time it is not known which is whose.
-        state.inode = unknown.pop().filter(|_| unknown.is_empty());
+        (state.backend, state.socket) = (Some(backend), socket);
     }
 
     /// From now on a statement may take so long.
@@ -145,11 +154,10 @@ impl Watch {
         }
         state.ends = state.limit.map(|limit| now + limit);
         let user_timeout = self.user_timeout;
-        let traits = match state.inode {
-            None if state.backend.is_none() || cfg!(not(target_os = "linux")) => {
-                Traits::Unknown { user_timeout, others: others.to_vec() }
-            }
-            inode => Traits::Known { user_timeout, inode },
+        let traits = match state.socket {
+            Socket::Marked => Traits::Known { user_timeout, inode: None },
+            Socket::Local(inode) => Traits::Known { user_timeout, inode: Some(inode) },
+            Socket::Unknown => Traits::Unknown { user_timeout, others: others.to_vec() },
         };
         let closed = socket::close(&traits);
         if state.is_connecting || state.is_closed {
@@ -158,24 +166,39 @@ impl Watch {
         state.is_closed = true;
         CLOSED.fetch_add(1, Ordering::SeqCst);
         lose(&self.url, state.backend);
-        match closed {
-            Ok(1..) => log::warn!(
-                limit_ms = state.limit.unwrap_or_default().as_millis();
-                "the database did not answer in time; its connection was closed and will be made anew. If this goes on, look at the database and the network or pooler before it"
-            ),
-            Ok(0) => log::error!(
-                "the database does not answer, and the socket of its connection was not found; the call ends when the system's time-outs end it"
-            ),
-            Err(error) => {
-                log::error!(error:% = error; "the database does not answer, and its connection cannot be closed")
-            }
+        report(closed, state.limit.unwrap_or_default());
+    }
+}
+
+fn report(closed: std::io::Result<usize>, limit: Duration) {
+    match closed {
+        Ok(1..) => log::warn!(
+            limit_ms = limit.as_millis();
+            "the database did not answer in time; its connection was closed and will be made anew. If this goes on, look at the database and at the network or pooler before it"
+        ),
+        Ok(0) => log::error!(
+            "the database does not answer, and the socket of its connection was not found; the call ends when the system's time-outs end it"
+        ),
+        Err(error) => {
+            log::error!(error:% = error; "the database does not answer, and its connection cannot be closed; restart ringup if this goes on");
         }
     }
 }
 
+/// The one Unix socket that is no other connection's. Where two connect at the same time, it is not known whose it is.
+fn local_socket() -> Socket {
+    let others = inodes_of_all();
+    let unknown: Vec<u64> = socket::local().into_iter().filter(|inode| !others.contains(inode)).collect();
+    if let [inode] = unknown[..] { Socket::Local(inode) } else { Socket::Unknown }
+}
+
 fn inodes_of_all() -> Vec<u64> {
     let all: Vec<_> = lock(&ALL).iter().filter_map(Weak::upgrade).collect();
-    all.iter().filter_map(|watch| watch.lock().inode).collect()
+    let inode = |watch: &Arc<Watch>| match watch.lock().socket {
+        Socket::Local(inode) => Some(inode),
+        Socket::Marked | Socket::Unknown => None,
+    };
+    all.iter().filter_map(inode).collect()
 }
 
 /// What the URL itself says, where that is more than nothing.
@@ -185,10 +208,11 @@ fn user_timeout_of(url: &str) -> Option<u32> {
     digits.parse().ok().filter(|timeout| *timeout > 0)
 }
 
-fn lose(url: &Arc<str>, backend: Option<i32>) {
+/// The server may still have this session, behind a connection that is no more.
+pub(super) fn lose(url: &str, backend: Option<i32>) {
     let mut lost = lock(&LOST);
     if let Some(backend) = backend.filter(|_| lost.len() < MOST_LOST) {
-        lost.push((Arc::clone(url), backend));
+        lost.push((url.into(), backend));
     }
 }
 
@@ -226,7 +250,9 @@ fn look_after_all() {
             let is_overdue = |watch: &Arc<Watch>| watch.lock().ends.is_some_and(|ends| ends <= Instant::now());
             if all.iter().any(is_overdue) {
                 let inodes = inodes_of_all();
-                all.iter().for_each(|watch| watch.close_if_overdue(&inodes));
+                for watch in &all {
+                    watch.close_if_overdue(&inodes);
+                }
             }
         }
     });

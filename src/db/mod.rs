@@ -92,7 +92,7 @@ fn open(url: &str, connect: Duration, statement: Option<Duration>) -> anyhow::Re
     conn.batch_execute(SESSION).context("cannot set up the session")?;
     let whose: Backend = sql_query(BACKEND).get_result(&mut conn).context("cannot set up the session")?;
     watch.set_backend(whose.pid, whose.is_local);
-    end_lost(&mut conn, url).context("cannot end sessions that were lost")?;
+    end_lost(&mut conn, url);
     watch.set_limit(statement);
     Ok((conn, watch))
 }
@@ -109,16 +109,22 @@ struct Backend {
 
 /// Ends the sessions behind connections that were closed for taking too long. The server may not have noticed: they hold
 /// locks, or wait for a standby, and each takes one of its places. One that has done something just now is somebody else's.
-fn end_lost(conn: &mut PgConnection, url: &str) -> diesel::QueryResult<()> {
+fn end_lost(conn: &mut PgConnection, url: &str) {
     const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                        WHERE pid = ANY ($1) AND pid <> pg_backend_pid() AND usename = current_user \
                          AND application_name = current_setting('application_name') \
                          AND state_change < now() - interval '500 milliseconds'";
     let lost = deadline::take_lost(url);
     if lost.is_empty() {
-        return Ok(());
+        return;
     }
-    sql_query(END).bind::<diesel::sql_types::Array<diesel::sql_types::Integer>, _>(lost).execute(conn).map(drop)
+    let ended = sql_query(END).bind::<diesel::sql_types::Array<diesel::sql_types::Integer>, _>(&lost).execute(conn);
+    if let Err(error) = ended {
+        log::warn!(error:% = error; "sessions that hang at the database could not be ended; they may hold locks until its own time-outs end them");
+        for backend in lost {
+            deadline::lose(url, Some(backend));
+        }
+    }
 }
 
 /// Opens the writer's connection. All that it does is to look rows up by their keys, with statements that are planned once,

@@ -51,7 +51,7 @@ struct Opened {
     watch: Arc<Watch>,
     /// How many connections had been closed by then for taking too long.
     closed_before: u64,
-    opened: Instant,
+    since: Instant,
     used: Instant,
 }
 
@@ -164,12 +164,12 @@ impl Opened {
     fn new(url: &str) -> anyhow::Result<Self> {
         let (closed_before, now) = (closed_so_far(), Instant::now());
         let (conn, watch) = open(url, CONNECT_LIMIT, Some(STATEMENT_LIMIT))?;
-        Ok(Self { conn, watch, closed_before, opened: now, used: now })
+        Ok(Self { conn, watch, closed_before, since: now, used: now })
     }
 
     /// It is not to be doubted. A network that has swallowed one connection has mostly swallowed all.
     fn is_fresh(&self) -> bool {
-        let is_young = self.opened.elapsed() < OLD && self.used.elapsed() < IDLE;
+        let is_young = self.since.elapsed() < OLD && self.used.elapsed() < IDLE;
         is_young && self.closed_before == closed_so_far() && !self.watch.is_closed()
     }
 

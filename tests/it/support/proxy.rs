@@ -139,7 +139,7 @@ impl Proxy {
         if link.server.is_some() {
             let shared = Arc::clone(&self.0);
             thread::spawn(move || {
-                link.server.iter().for_each(|server| shared.carry(&link, server, Some(&link.client)))
+                link.server.iter().for_each(|server| shared.carry(&link, server, Some(&link.client)));
             });
         }
     }
