@@ -43,7 +43,7 @@ async fn until_answered(receiver: &Receiver, body: &[u8]) -> String {
 #[actix_rt::test]
 async fn a_duplicate_that_no_standby_has_is_answered_once_one_has_it() {
     let primary = PrivateCluster::start_with(FOLLOWED);
-    let receiver = Receiver::start_with(&primary.url(), &[]);
+    let receiver = Receiver::start_with(&primary.url(), &[]).without_keep_alive();
     let stream = checkout(1);
     assert_eq!(receiver.deliver(stream.events[0].body.as_bytes()).await.code(), "accepted");
     let mut standby = Standby::of(&primary);
@@ -63,7 +63,7 @@ async fn a_duplicate_that_no_standby_has_is_answered_once_one_has_it() {
 #[actix_rt::test]
 async fn a_duplicate_of_the_careful_way_waits_for_the_standby() {
     let primary = PrivateCluster::start_with(FOLLOWED);
-    let receiver = Receiver::start_with(&primary.url(), &[]);
+    let receiver = Receiver::start_with(&primary.url(), &[]).without_keep_alive();
     let mut standby = Standby::of(&primary);
     standby.stop();
     until_commits_wait(&primary);
