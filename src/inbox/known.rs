@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use diesel::pg::PgConnection;
 use serde_json::Value;
 
-pub use store::known;
+pub use store::{known, wait_for_standby};
 
 /// An event of Stripe's as its list has it.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub mod known;
 mod put;
 mod store;
 
-pub use known::{Conflict, conflicts};
+pub use known::{Conflict, conflicts, wait_for_standby};
 pub use put::{NewEvent, Seen, insert, put, seen, unseen};
 pub use store::{ClaimedEvent, Left, Reopened, claim, claim_to_fetch, explain_other_mode, leave_to_fetch};
 pub use store::{mark_pending, postpone, put_back, reopen, settle};

@@ -155,8 +155,17 @@ fn attempt(conn: &mut PgConnection, settings: &Settings, batch: &[&Submission]) 
     }
     outbox::enqueue(conn, &notices)?;
     pending |= apply(conn, settings, new)?;
+    wait_for_standby_unless_new(conn, &rows)?;
     fail::fail_point!("intake.before_commit");
     Ok((sorted.answers(&is_new), pending))
+}
+
+/// Gives a transaction a commit record that stored nothing: its duplicates are answered from other sessions' rows.
+fn wait_for_standby_unless_new(conn: &mut PgConnection, rows: &[Option<i64>]) -> QueryResult<()> {
+    if rows.iter().any(Option::is_some) {
+        return Ok(());
+    }
+    inbox::wait_for_standby(conn)
 }
 
 /// Reconciles; says whether anything was left to the workers.
@@ -189,5 +198,6 @@ fn store_pending(conn: &mut PgConnection, batch: &[&Submission], why: &str) -> Q
     }
     let applicable = batch.iter().zip(&rows).filter(|(submission, _)| submission.incoming.is_some());
     inbox::mark_pending(conn, &applicable.filter_map(|(_, row)| *row).collect::<Vec<_>>(), why)?;
+    wait_for_standby_unless_new(conn, &rows)?;
     Ok(rows.iter().map(|row| if row.is_some() { Answer::Accepted } else { Answer::Duplicate }).collect())
 }

@@ -6,8 +6,9 @@
 //! `heart.rs`). There is no other way into the inbox.
 //!
 //! Invariants: an event is answered as stored only after its commit; the queue is bounded; what cannot be written now
-//! is answered [`Answer::Unavailable`], never dropped silently. A writer that is stuck in the database is abandoned by
-//! the watchdog and replaced, with a connection of its own.
+//! is answered [`Answer::Unavailable`], never dropped silently. A statement that hangs is ended by its connection's
+//! deadline (`db`); a writer that is stuck all the same is abandoned by the watchdog and replaced, with a connection of
+//! its own.
 
 mod batch;
 mod budget;

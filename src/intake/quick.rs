@@ -98,7 +98,7 @@ fn looking(Pen { conn, heart, settings }: &mut Pen<'_>, sorted: &Sorted<'_>) -> 
     let with_facts = sorted.each().enumerate().filter_map(|(place, each)| Some((place, each.incoming.as_ref()?)));
     let (places, incoming): (Vec<usize>, Vec<&Incoming>) = with_facts.unzip();
     let asked = Asked::of(&incoming);
-    let Found { is_new, known } = look(conn, settings, &events, &asked)?;
+    let Found { is_new, is_replicated, known } = look(conn, settings, &events, &asked)?;
     let (ready, names, listeners) = match known {
         None => (Ready::default(), Names::default(), Arc::default()),
         Some((looked, listeners)) => {
@@ -113,8 +113,11 @@ fn looking(Pen { conn, heart, settings }: &mut Pen<'_>, sorted: &Sorted<'_>) -> 
     sorted.report_conflicts(conn, &is_new)?;
     fail::fail_point!("intake.before_commit");
     if !new.is_empty() {
+        // Its commit is behind what was found, too.
         write(conn, (), &new, &ready, &listeners)?;
         know(heart).learn(&ready, names, settings);
+    } else if is_replicated {
+        inbox::wait_for_standby(conn)?;
     }
     Ok(Some(sorted.answers(&is_new)))
 }
@@ -123,19 +126,27 @@ fn looking(Pen { conn, heart, settings }: &mut Pen<'_>, sorted: &Sorted<'_>) -> 
 struct Found {
     /// Of each event.
     is_new: Vec<bool>,
+    /// Commits wait for a standby.
+    is_replicated: bool,
     /// What is known of their orders, and who hears of notices; none where they have none.
     known: Option<(Looked, Arc<Listeners>)>,
+}
+
+impl Found {
+    fn of(seen: &Seen, count: usize, known: Option<(Looked, Arc<Listeners>)>) -> Self {
+        Self { is_new: seen.news(count), is_replicated: seen.is_replicated, known }
+    }
 }
 
 fn look(conn: &mut PgConnection, settings: &Settings, events: &[&NewEvent], asked: &Asked<'_>) -> QueryResult<Found> {
     let seen = inbox::seen(events);
     let Some(look) = orders::look(asked, settings) else {
         let found: SeenAlone = ask(Some(seen)).get_result(conn)?;
-        return Ok(Found { is_new: found.seen.news(events.len()), known: None });
+        return Ok(Found::of(&found.seen, events.len(), None));
     };
     let found: SeenWithOrders = ask((Some(seen), (Some(look), Some(outbox::listening())))).get_result(conn)?;
     let listeners = Arc::new(Listeners::of(found.listening)?);
-    Ok(Found { is_new: found.seen.news(events.len()), known: Some((found.looked, listeners)) })
+    Ok(Found::of(&found.seen, events.len(), Some((found.looked, listeners))))
 }
 
 /// Says whether the conditions held; where not, nothing is written.

@@ -2,13 +2,14 @@
 
 use super::{Fetcher, PATIENCE};
 use crate::inbox::NewEvent;
-use crate::inbox::known::{Told, known};
+use crate::inbox::known::{Told, known, wait_for_standby};
 use crate::intake::{Answer, Awaited, Submission};
 use crate::orders::UNDERSTOOD;
 use crate::source::stripe;
 use crate::stripe_api::events::Listed;
 use anyhow::{Context, anyhow};
 use chrono::Utc;
+use diesel::pg::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
 use tokio::time::{Instant, timeout_at};
@@ -131,6 +132,14 @@ impl Fetcher {
             created: event.created,
         };
         let (account, told) = (account.to_owned(), events.iter().map(told).collect::<Vec<_>>());
-        self.with_db(move |conn| known(conn, &account, &told).context("cannot look events up")).await
+        let look_up = move |conn: &mut PgConnection| {
+            let known = known(conn, &account, &told)?;
+            // What is known is passed over for good.
+            if !known.is_empty() {
+                wait_for_standby(conn)?;
+            }
+            Ok::<_, diesel::result::Error>(known)
+        };
+        self.with_db(move |conn| look_up(conn).context("cannot look events up")).await
     }
 }

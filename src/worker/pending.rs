@@ -21,13 +21,14 @@ const MAX_TRIES: i32 = 8;
 /// # Errors
 /// The database's; claimed events come back after their lease.
 pub fn apply_pending(pool: &DbPool, rules: &Rules) -> anyhow::Result<usize> {
-    let mut conn = pool.get().context("no database connection for the worker")?;
-    let token = Uuid::now_v7();
-    let claimed = conn
-        .transaction(|conn| inbox::claim(conn, Left::ToApply, token, BATCH, LEASE_SECONDS))
-        .context("cannot claim pending events")?;
-    settle_claimed(&mut conn, rules, token, &claimed)?;
-    Ok(claimed.len())
+    pool.run(|conn| {
+        let token = Uuid::now_v7();
+        let claimed = conn
+            .transaction(|conn| inbox::claim(conn, Left::ToApply, token, BATCH, LEASE_SECONDS))
+            .context("cannot claim pending events")?;
+        settle_claimed(conn, rules, token, &claimed)?;
+        anyhow::Ok(claimed.len())
+    })
 }
 
 /// Applies events that `token` holds, and settles them or puts them off.

@@ -96,7 +96,7 @@ async fn a_frozen_database_is_answered_503_in_time_and_healed_from() {
     let streams = [checkout(1), checkout(2)];
     until_accepted(&receiver, streams[0].events[0].body.as_bytes()).await;
     cluster.freeze();
-    for event in &streams[1].events[..2] {
+    for event in &streams[1].events {
         let begun = Instant::now();
         assert_eq!(receiver.deliver(event.body.as_bytes()).await.status, 503);
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
 use ringup::config::Targets;
 use ringup::config::mail::Mail;
 use ringup::config::smtp::SmtpTarget;
+use ringup::db::DbPool;
 use ringup::notices::{About, Kind};
 use ringup::orders::Settings;
 use ringup::outbox::{self, NewNotice, Outbox, run_once};
@@ -19,7 +19,7 @@ use crate::support::smtp::{At, Fault, SmtpServer};
 
 struct House {
     conn: PgConnection,
-    pool: Pool<ConnectionManager<PgConnection>>,
+    pool: DbPool,
     order: Uuid,
     _db: TestDb,
 }
@@ -50,7 +50,7 @@ impl House {
     fn new() -> Self {
         let db = TestDb::new();
         let conn = PgConnection::establish(&db.url()).unwrap();
-        let pool = Pool::builder().max_size(4).min_idle(Some(0)).build(ConnectionManager::new(db.url())).unwrap();
+        let pool = ringup::db::pool(&db.url(), 4);
         let mut house = Self { conn, pool, order: Uuid::nil(), _db: db };
         house.order = house.new_order("R-1", "ada@example.org");
         house

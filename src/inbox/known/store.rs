@@ -42,6 +42,20 @@ pub fn known(conn: &mut PgConnection, account: &str, told: &[Told]) -> QueryResu
     Ok(known.into_iter().map(|known| known.id).collect())
 }
 
+/// Writes a commit record behind all rows that are visible, so that the commit waits until a standby has them, too.
+///
+/// A row is visible before a standby has it where the session that wrote it was ended while it waited for the standby. An
+/// answer that rests on such a row alone must wait for a commit of its own. Without a synchronous standby this writes
+/// nothing.
+pub fn wait_for_standby(conn: &mut PgConnection) -> QueryResult<()> {
+    prepared!(
+        "SELECT pg_logical_emit_message(true, 'ringup', '') IS NULL AS written \
+         WHERE current_setting('synchronous_standby_names') <> ''",
+    )
+    .execute(conn)
+    .map(drop)
+}
+
 /// The bytes that are stored under a duplicate's key.
 #[derive(QueryableByName)]
 pub struct Stored {

@@ -27,6 +27,9 @@ pub struct Seen {
     /// Their places in what was asked for, from 1.
     #[diesel(sql_type = Array<BigInt>)]
     pub seen: Vec<i64>,
+    /// Commits wait for a standby.
+    #[diesel(sql_type = Bool)]
+    pub is_replicated: bool,
 }
 
 impl Seen {
@@ -47,7 +50,8 @@ pub fn seen<'a>(events: &[&'a NewEvent]) -> Part<impl Values + use<'a>> {
     prepared!(
         "SELECT ARRAY(SELECT asked.n FROM (SELECT unnest($1) AS n, unnest($2) AS source, unnest($3) AS account, unnest($4) AS event_id) asked, \
                       LATERAL (SELECT FROM events e WHERE (e.source, e.account, e.event_id) = \
-                               (asked.source, asked.account, asked.event_id) LIMIT 1) found) AS seen",
+                               (asked.source, asked.account, asked.event_id) LIMIT 1) found) AS seen, \
+                current_setting('synchronous_standby_names') <> '' AS is_replicated",
     )
     .column::<BigInt, _, _>((1_i64..).take(events.len()), |n| n)
     .column::<Text, _, _>(events, |e| e.source)

@@ -65,26 +65,37 @@ impl Drop for TestDb {
 /// A cluster of one test, durable as in production, to be killed and frozen.
 pub struct PrivateCluster {
     home: PathBuf,
+    options: Options,
     cluster: Option<Cluster>,
 }
 
 impl PrivateCluster {
     /// A running cluster with a migrated database `ringup`.
     pub fn start() -> Self {
+        Self::start_with(Options::default())
+    }
+
+    /// The same, started with these options.
+    pub fn start_with(options: Options) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let home = tmp().join(format!("private-postgres-{}-{count}", std::process::id()));
         let _ = fs::remove_dir_all(&home);
         make_home(&home);
-        let cluster = Cluster::open(&home, &Options::default()).unwrap();
+        let cluster = Cluster::open(&home, &options).unwrap();
         cluster.create_database("ringup").unwrap();
         migrate(&cluster.url("ringup"));
-        Self { home, cluster: Some(cluster) }
+        Self { home, options, cluster: Some(cluster) }
     }
 
     /// The URL of its database; the same after `restart`.
     pub fn url(&self) -> String {
         self.cluster().url("ringup")
+    }
+
+    /// A connection to it.
+    pub fn conn(&self) -> PgConnection {
+        connect(&self.url())
     }
 
     /// The cluster itself.
@@ -110,7 +121,7 @@ impl PrivateCluster {
     /// Starts the server after `kill`, on the same port.
     pub fn restart(&mut self) {
         let before = self.cluster().port();
-        let killed = self.cluster.replace(Cluster::open(&self.home, &Options::default()).unwrap());
+        let killed = self.cluster.replace(Cluster::open(&self.home, &self.options).unwrap());
         std::mem::forget(killed);
         assert_eq!(self.cluster().port(), before, "another process took the port meanwhile");
     }

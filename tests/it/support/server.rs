@@ -96,6 +96,12 @@ impl Receiver {
         Self { running, thread: Some(thread), client, pool, rules, outbox, mail }
     }
 
+    /// Each request has a connection of its own: an idle one ends while the test itself is busy, and nobody notices.
+    pub fn without_keep_alive(mut self) -> Self {
+        self.client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        self
+    }
+
     /// Has its mails say what was bought, as Stripe tells it.
     pub fn asks(&self, asker: &super::sync::Asker) {
         self.outbox.ask_for_line_items(std::sync::Arc::new(asker.fetcher.lines()));
