@@ -7,6 +7,7 @@ use crate::http::error::HttpError;
 use crate::http::{State, auth};
 use crate::inbox::NewEvent;
 use crate::inbox::browse::{EventName, find as find_event};
+use crate::inbox::wait_for_standby;
 use crate::intake::{Answer, Rules, Submission};
 use crate::orders::browse::{Named, find, load};
 use crate::orders::present::shown;
@@ -122,7 +123,11 @@ fn prepare(conn: &mut PgConnection, rules: &Rules, named: &Named, word: &Word) -
     };
     Ok(match (event, row) {
         (Some(event), row) => Prepared::Event { event: Box::new(event), scope: addressed.scope, is_new: row.is_none() },
-        (None, Some(row)) => Prepared::Same(Box::new(row)),
+        (None, Some(row)) => {
+            // It is answered from what was found: no answer rests on what no standby has.
+            wait_for_standby(conn)?;
+            Prepared::Same(Box::new(row))
+        }
         (None, None) => Prepared::NotFound,
     })
 }
