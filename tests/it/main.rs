@@ -19,6 +19,7 @@ mod lines;
 mod mails;
 mod network;
 mod outbox;
+mod public_cases;
 mod quick;
 mod recordings;
 mod replicated;
