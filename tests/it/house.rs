@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Rooms from the lowest up; a room imports rooms below it, none beside it.
 const FLOORS: [&[&str]; 11] = [
-    &["config", "metrics", "money", "tls", "db"],
+    &["config", "mailbox", "metrics", "money", "tls", "db"],
     &["logging"],
     &["source"],
     &["notices"],
