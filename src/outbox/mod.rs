@@ -37,6 +37,7 @@ mod email;
 pub mod history;
 mod letter;
 mod lines;
+mod names;
 mod queue;
 mod sends;
 mod slack;
