@@ -41,6 +41,7 @@ pub(super) fn message(
         }
         (Kind::MessageDead, _) => on_message(&serde_json::from_str(about)?),
         (Kind::SubscriptionDisabled, _) => on_subscription(&serde_json::from_str(about)?),
+        (Kind::MailFailing, _) => on_mail(&serde_json::from_str(about)?),
         (Kind::EventsMissed, _) => on_missed(&serde_json::from_str(about)?),
         (_, order) => on_order(kind, &serde_json::from_str(about)?, &order.cloned().unwrap_or_default(), admin),
     };
@@ -80,6 +81,7 @@ fn on_order(kind: &Kind, about: &About, order: &OrderView, admin: Option<&str>) 
         | Kind::SubscriptionDisabled
         | Kind::SubscriptionTest
         | Kind::MessageDead
+        | Kind::MailFailing
         | Kind::EventsMissed => "{}",
     };
     let mut lines = Vec::new();
@@ -129,6 +131,17 @@ fn on_missed(about: &About) -> Said {
         lines: vec![
             escape(about.reason.as_deref().unwrap_or_default()),
             "They were fetched from Stripe, and are applied. What is wrong: `ringup endpoint doctor`".to_owned(),
+        ],
+        link: None,
+    }
+}
+
+fn on_mail(about: &About) -> Said {
+    Said {
+        title: ":rotating_light: The mail server takes no mail of the shop’s".to_owned(),
+        lines: vec![
+            escape(about.reason.as_deref().unwrap_or_default()),
+            "Mails wait, and go out once it does. `ringup subscriptions list` shows how it stands.".to_owned(),
         ],
         link: None,
     }

@@ -167,7 +167,7 @@ fn indexes_compare_text_as_bytes() {
 fn migrations_go_up_and_down_and_up_again() {
     let db = TestDb::empty();
     let applied = ringup::db::migrate(&db.url()).unwrap();
-    assert_eq!(applied.len(), 13);
+    assert_eq!(applied.len(), 14);
     ringup::db::revert_all(&mut db.conn()).unwrap();
     assert_eq!(ringup::db::migrate(&db.url()).unwrap(), applied);
     assert_eq!(ringup::db::migrate(&db.url()).unwrap(), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! A mail server that misbehaves by script: each connection follows the next one, then all behave.
+//! A mail server that misbehaves by script: each connection follows the next one, then all behave, or misbehave alike.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -49,6 +49,7 @@ impl Received {
 #[derive(Default)]
 struct State {
     scripts: Mutex<VecDeque<Option<(At, Fault)>>>,
+    standing: Mutex<Option<(At, Fault)>>,
     received: Mutex<Vec<Received>>,
     commands: Mutex<Vec<String>>,
     connections: Mutex<usize>,
@@ -70,11 +71,17 @@ impl SmtpServer {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *shared.connections.lock().unwrap() += 1;
-                let fault = shared.scripts.lock().unwrap().pop_front().flatten();
+                let scripted = shared.scripts.lock().unwrap().pop_front();
+                let fault = scripted.unwrap_or(*shared.standing.lock().unwrap());
                 tokio::spawn(Conversation::new(stream, Arc::clone(&shared), fault).run());
             }
         });
         Self { port, state }
+    }
+
+    /// From now on each new connection has this fault, or none.
+    pub fn stand(&self, fault: Option<(At, Fault)>) {
+        *self.state.standing.lock().unwrap() = fault;
     }
 
     pub fn port(&self) -> u16 {
