@@ -78,10 +78,7 @@ impl House {
     }
 
     fn mails(&mut self, state: &str) -> i64 {
-        count(
-            &mut self.conn,
-            &format!("SELECT count(*) FROM outbox WHERE destination = 'mail' AND state = '{state}'"),
-        )
+        count(&mut self.conn, &format!("SELECT count(*) FROM outbox WHERE destination = 'mail' AND state = '{state}'"))
     }
 
     fn shown(&mut self) -> Subscription {
@@ -90,7 +87,8 @@ impl House {
 
     /// What Slack was told.
     fn told(&self) -> Vec<String> {
-        let text = |hook: crate::support::hooks::Hook| hook.json()["blocks"][0]["text"]["text"].as_str().unwrap().to_owned();
+        let text =
+            |hook: crate::support::hooks::Hook| hook.json()["blocks"][0]["text"]["text"].as_str().unwrap().to_owned();
         self.slack.received().into_iter().map(text).collect()
     }
 }
@@ -119,11 +117,14 @@ async fn what_the_server_refuses_for_the_shops_sake_is_told_once_and_goes_out_wh
         assert!(shown.trouble.unwrap().contains(code) && shown.failing_since.is_some());
         assert_eq!((&shown.state[..], shown.queued), ("active", 30));
         // In ten hours it is tried again.
-        let soonest = "SELECT extract(epoch FROM min(next_at) - now())::bigint AS count FROM outbox WHERE destination = 'mail'";
+        let soonest =
+            "SELECT extract(epoch FROM min(next_at) - now())::bigint AS count FROM outbox WHERE destination = 'mail'";
         assert!((28_000..=44_000).contains(&count(&mut house.conn, soonest)));
 
         house.server.stand(None);
-        house.sql("UPDATE outbox SET next_at = now() WHERE id = (SELECT id FROM outbox WHERE destination = 'mail' LIMIT 1)");
+        house.sql(
+            "UPDATE outbox SET next_at = now() WHERE id = (SELECT id FROM outbox WHERE destination = 'mail' LIMIT 1)",
+        );
         house.deliver().await;
         assert_eq!((house.mails("sent"), house.server.received().len()), (30, 30), "the first opens the way for all");
         let shown = house.shown();

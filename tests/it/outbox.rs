@@ -116,6 +116,7 @@ fn mail(smtp_url: &str, deadline: Duration) -> Mail {
         from: "shop@example.com".to_owned(),
         shop_name: "Pipers".to_owned(),
         shop_email: None,
+        shop_locale: "en".to_owned(),
         shop_logo: None,
         shop_url: Some("https://shop.example.com".to_owned()),
         templates_dir: None,
