@@ -85,15 +85,30 @@ fn on_order(kind: &Kind, about: &About, order: &OrderView, admin: Option<&str>) 
         | Kind::EventsMissed => "{}",
     };
     let mut lines = Vec::new();
-    let amount = about.amount.zip(about.currency.as_deref()).map(|(amount, currency)| Money::new(amount, currency));
-    lines.extend(amount.map(|amount| escape(&amount.format("en"))));
+    lines.extend(amounts(about).map(|amounts| escape(&amounts)));
     lines.extend(about.reason.as_deref().map(|reason| format!("Why: {}", escape(&reason.replace('_', " ")))));
+    if about.lost_from_start {
+        lines.push("It was lost when it first became known: nobody could answer it.".to_owned());
+    }
     lines.extend(order.customer_name.as_deref().map(|name| format!("Customer: {}", escape(name))));
     if !order.livemode {
         lines.push("_A test: no money moved._".to_owned());
     }
     lines.push(format!("`{}`", escape(&about.object)));
     Said { title: what.replace("{}", &name), lines, link: admin.map(|admin| (page(admin, order), "Look at the order")) }
+}
+
+/// What moved in the shop's currency, then as the customer saw it, and what came from their balance.
+fn amounts(about: &About) -> Option<String> {
+    let money = |amount: Option<i64>, currency: &Option<String>| {
+        amount.zip(currency.as_deref()).map(|(amount, currency)| Money::new(amount, currency).format("en"))
+    };
+    let own = money(about.amount, &about.currency)?;
+    let presented = money(about.presentment_amount, &about.presentment_currency);
+    let credited = money(about.amount_credited.filter(|amount| *amount > 0), &about.currency);
+    let presented = presented.map(|seen| format!(" ({seen})")).unwrap_or_default();
+    let credited = credited.map(|credited| format!(", and {credited} from the customer’s balance")).unwrap_or_default();
+    Some(format!("{own}{presented}{credited}"))
 }
 
 /// The order's page.
@@ -237,6 +252,26 @@ mod tests {
             told["blocks"][2]["elements"][0]["text"],
             "<!date^1700000000^{date_short_pretty} {time}|2023-11-14 22:13 UTC>"
         );
+    }
+
+    #[test]
+    fn amounts_are_the_shops_with_what_the_customer_saw_beside_them() {
+        let line = |about: &str| {
+            let told = sent(&Kind::OrderPaid, about, None);
+            told["blocks"][0]["text"]["text"].as_str().unwrap().lines().nth(1).unwrap().to_owned()
+        };
+        let presented = r#"{"object":"pi_1","amount":1099,"currency":"eur","presentment_amount":1650,"presentment_currency":"cad"}"#;
+        assert_eq!(line(presented), "€10.99 (CA$16.50)");
+        let credited = r#"{"object":"in_1","amount":0,"currency":"eur","amount_credited":1099}"#;
+        assert_eq!(line(credited), "€0.00, and €10.99 from the customer’s balance");
+    }
+
+    #[test]
+    fn a_dispute_that_nobody_could_answer_says_so() {
+        let about = r#"{"object":"du_1","reason":"lost","lost_from_start":true}"#;
+        let told = sent(&Kind::OrderDisputeClosed, about, Some(&order()));
+        let text = told["blocks"][0]["text"]["text"].as_str().unwrap();
+        assert!(text.contains("Why: lost\nIt was lost when it first became known"), "{text}");
     }
 
     #[test]

@@ -118,7 +118,8 @@ fn each_case_has_words_of_its_own() {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), previews.len(), "{notice:?}");
-        let mut texts: Vec<&String> = previews.iter().map(|(_, [_, text, _])| text).collect();
+        let mut texts: Vec<(&String, &String)> =
+            previews.iter().map(|(_, [subject, text, _])| (subject, text)).collect();
         texts.sort();
         texts.dedup();
         assert_eq!(texts.len(), previews.len(), "{notice:?} {locale}: two cases read the same");

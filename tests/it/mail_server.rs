@@ -107,7 +107,7 @@ async fn what_the_server_refuses_for_the_shops_sake_is_told_once_and_goes_out_wh
             house.round().await;
         }
         assert_eq!((house.mails("queued"), house.mails("dead")), (30, 0), "{answer}");
-        let tries = "SELECT min(attempts) AS count FROM outbox WHERE destination = 'mail'";
+        let tries = "SELECT min(attempts)::bigint AS count FROM outbox WHERE destination = 'mail'";
         assert_eq!(count(&mut house.conn, tries), 10);
         let told = house.told();
         assert_eq!(told.len(), 1, "{told:?}");
@@ -157,7 +157,7 @@ async fn a_server_that_is_not_there_is_told_once_it_lasts() {
 async fn trouble_that_comes_and_goes_is_not_told_each_time() {
     let mut house = House::new().await;
     for number in 0..5 {
-        house.server.stand(Some((At::Auth, Fault::Reply("535 5.7.8 no"))));
+        house.server.stand(Some((At::Mail, Fault::Reply("550 5.7.1 not your sender"))));
         house.pay(number, "ada@example.org");
         house.round().await;
         assert!(house.shown().trouble.is_some());

@@ -71,15 +71,14 @@ impl SmtpServer {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *shared.connections.lock().unwrap() += 1;
-                let scripted = shared.scripts.lock().unwrap().pop_front();
-                let fault = scripted.unwrap_or(*shared.standing.lock().unwrap());
+                let fault = shared.scripts.lock().unwrap().pop_front().flatten();
                 tokio::spawn(Conversation::new(stream, Arc::clone(&shared), fault).run());
             }
         });
         Self { port, state }
     }
 
-    /// From now on each new connection has this fault, or none.
+    /// From now on each connection that has none of its own has this fault, or none.
     pub fn stand(&self, fault: Option<(At, Fault)>) {
         *self.state.standing.lock().unwrap() = fault;
     }
@@ -160,14 +159,18 @@ impl Conversation {
                 return Some(data);
             }
             data.push_str(line.strip_prefix('.').unwrap_or(&line));
-            if let Some((At::Body, fault)) = self.fault {
+            if let Some((At::Body, fault)) = self.fault() {
                 self.misbehave(fault).await?;
             }
         }
     }
 
+    fn fault(&self) -> Option<(At, Fault)> {
+        self.fault.or(*self.state.standing.lock().unwrap())
+    }
+
     async fn answer(&mut self, at: At, good: &str) -> Option<()> {
-        match self.fault {
+        match self.fault() {
             Some((when, fault)) if when == at => self.misbehave(fault).await,
             _ => self.say(good).await,
         }
