@@ -157,7 +157,7 @@ async fn a_server_that_is_not_there_is_told_once_it_lasts() {
 async fn trouble_that_comes_and_goes_is_not_told_each_time() {
     let mut house = House::new().await;
     for number in 0..5 {
-        house.server.stand(Some((At::Mail, Fault::Reply("550 5.7.1 not your sender"))));
+        house.server.stand(Some((At::Rcpt, Fault::Reply("554 5.7.1 relay denied"))));
         house.pay(number, "ada@example.org");
         house.round().await;
         assert!(house.shown().trouble.is_some());
