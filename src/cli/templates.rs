@@ -78,9 +78,9 @@ fn preview(
     dir: Option<&Path>,
 ) -> anyhow::Result<String> {
     let previews = Templates::load(dir)?.previews(notice, locale)?;
-    let names = previews.iter().map(|(name, _)| format!("\n  {name}")).collect::<String>();
+    let names = previews.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("\n  ");
     let mut wanted = previews.into_iter().filter(|(name, _)| case.is_none_or(|case| case == *name));
-    let (_, [subject, text, page]) = wanted.next().with_context(|| format!("this mail has the cases{names}"))?;
+    let (_, [subject, text, page]) = wanted.next().with_context(|| format!("this mail has the cases\n  {names}"))?;
     Ok(if html { page } else { format!("Subject: {}\n\n{}", subject.trim(), text.trim_end()) })
 }
 

@@ -242,7 +242,7 @@ fn note_mail_server(conn: &mut PgConnection, news: &MailNews) {
             log::info!(failing_since:% = since; "the mail server takes mail again; what waited goes out now");
         }
         Err(error) => {
-            log::warn!("noting how the mail server does failed, the next attempts will say the same: {error}")
+            log::warn!("noting how the mail server does failed, the next attempts will say the same: {error}");
         }
     }
 }

@@ -77,14 +77,14 @@ pub(super) fn compose(
     let (payment, to_customer) = (reader.payment, reader.is_customer);
     let told = Told { about: &about, order, payment, to_customer, name: name.as_deref(), lines, at: told_at, region };
     let values = values(shop, &told, locale);
-    let render = |part| templates.render(notice, renewal, locale, part, &values);
+    let part_of = |part| templates.render(notice, renewal, locale, part, &values);
     Ok(Letter {
         to_name: name.clone(),
         to_address: reader.address.context("there is no usable address yet")?.to_owned(),
         // A subject is one line, whatever a template of one's own breaks it into.
-        subject: one_line(&render(Part::Subject)?),
-        text: render(Part::Text)?,
-        html: render(Part::Html)?,
+        subject: one_line(&part_of(Part::Subject)?),
+        text: part_of(Part::Text)?,
+        html: part_of(Part::Html)?,
     })
 }
 

@@ -162,7 +162,7 @@ fn cases(stem: &str, full: &Sample) -> Vec<(&'static str, Sample)> {
 /// A deposit.
 fn part() -> Sample {
     let mut sample = full("order_paid");
-    sample.order.money_status = "partially_paid".to_owned();
+    "partially_paid".clone_into(&mut sample.order.money_status);
     sample.about.amount = Some(41_150);
     sample
 }
@@ -178,7 +178,7 @@ fn presented(about: &mut About, amount: i64) {
 /// A payment that was wholly given back, beside one that holds money.
 fn one_of_two(money_status: &str) -> Sample {
     let mut sample = full("order_refunded");
-    sample.order.money_status = money_status.to_owned();
+    money_status.clone_into(&mut sample.order.money_status);
     sample.about.amount = Some(41_150);
     let payment = PaymentView {
         amount: 41_150,
