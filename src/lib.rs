@@ -9,7 +9,7 @@
 //! Rooms import downwards only, and a test holds it:
 //!
 //! ```text
-//! cli → dev → http → sync, worker → intake → orders → inbox, outbox, stripe_api → notices → source → money, tls, config, db, metrics, logging
+//! cli → dev → http → sync, worker → intake → orders → inbox, outbox, stripe_api → notices → source → mailbox, money, tls, config, db, metrics, logging
 //! ```
 //!
 //! `ARCHITECTURE.md` walks through them.
@@ -22,6 +22,7 @@ pub mod http;
 pub mod inbox;
 pub mod intake;
 pub mod logging;
+pub mod mailbox;
 pub mod metrics;
 pub mod money;
 pub mod notices;

@@ -45,6 +45,8 @@ pub enum Kind {
     SubscriptionDisabled,
     /// A message was given up.
     MessageDead,
+    /// The mail server takes no mail of the shop's.
+    MailFailing,
     /// Events of Stripe's did not reach us; they were fetched.
     EventsMissed,
     /// A person tries whether a destination works.
@@ -90,6 +92,7 @@ impl Kind {
             Self::OrderReview => "order.review",
             Self::SubscriptionDisabled => "subscription.disabled",
             Self::MessageDead => "message.dead",
+            Self::MailFailing => "mail.failing",
             Self::EventsMissed => "events.missed",
             Self::SubscriptionTest => "subscription.test",
             Self::GitHub(what) => return Cow::Owned(format!("github.{what}")),
@@ -110,7 +113,13 @@ impl TryFrom<String> for Kind {
         if let Some(what) = name.strip_prefix("github.").filter(|what| !what.is_empty()) {
             return Ok(Self::GitHub(what.into()));
         }
-        let own = [Self::SubscriptionDisabled, Self::SubscriptionTest, Self::MessageDead, Self::EventsMissed];
+        let own = [
+            Self::SubscriptionDisabled,
+            Self::SubscriptionTest,
+            Self::MessageDead,
+            Self::MailFailing,
+            Self::EventsMissed,
+        ];
         Self::OF_ORDERS.into_iter().chain(own).find(|kind| kind.name() == name).ok_or(UnknownNotice(name))
     }
 }
@@ -419,6 +428,7 @@ mod tests {
             Kind::SubscriptionDisabled,
             Kind::SubscriptionTest,
             Kind::MessageDead,
+            Kind::MailFailing,
             Kind::EventsMissed,
         ];
         for kind in Kind::OF_ORDERS.into_iter().chain(others) {

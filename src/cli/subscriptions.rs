@@ -13,7 +13,7 @@ const PAGE: i64 = 500;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Lists who is told what; `slack` is `SLACK_WEBHOOK_URL`.
+    /// Lists who is told what, and what fails; `mail` is `SMTP_URL`, `slack` is `SLACK_WEBHOOK_URL`.
     List {
         /// One JSON object a line.
         #[arg(long)]
@@ -176,10 +176,10 @@ fn print(all: &[Subscription]) {
             &one.state,
             &one.queued.to_string(),
             &one.failing_since.map(moment).unwrap_or_default(),
-            one.url.as_deref().unwrap_or("SLACK_WEBHOOK_URL"),
+            one.url.as_deref().unwrap_or(if one.kind == "email" { "SMTP_URL" } else { "SLACK_WEBHOOK_URL" }),
             &one.events.join(" "),
             &only,
-            one.reason.as_deref().unwrap_or_default(),
+            one.reason.as_deref().or(one.trouble.as_deref()).unwrap_or_default(),
         ]);
     }
     print!("{table}");

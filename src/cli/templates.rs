@@ -32,6 +32,9 @@ enum Command {
         /// The customer's locale.
         #[arg(long)]
         locale: Option<String>,
+        /// The case, such as "wholly from credit"; another word lists those that the mail has.
+        #[arg(long)]
+        case: Option<String>,
         /// The HTML part.
         #[arg(long)]
         html: bool,
@@ -45,7 +48,9 @@ enum Command {
 pub fn run(args: &Args) -> ExitCode {
     let done = match &args.command {
         Command::Check { dir } => check(dir.as_deref()),
-        Command::Preview { notice, locale, html, dir } => preview(notice, locale.as_deref(), *html, dir.as_deref()),
+        Command::Preview { notice, locale, case, html, dir } => {
+            preview(notice, locale.as_deref(), case.as_deref(), *html, dir.as_deref())
+        }
     };
     match done {
         Ok(text) => {
@@ -65,8 +70,17 @@ fn check(dir: Option<&Path>) -> anyhow::Result<String> {
     Ok(format!("all templates are well, in {}", locales.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
-fn preview(notice: &Kind, locale: Option<&str>, html: bool, dir: Option<&Path>) -> anyhow::Result<String> {
-    let [subject, text, page] = Templates::load(dir)?.preview(notice, locale)?;
+fn preview(
+    notice: &Kind,
+    locale: Option<&str>,
+    case: Option<&str>,
+    html: bool,
+    dir: Option<&Path>,
+) -> anyhow::Result<String> {
+    let previews = Templates::load(dir)?.previews(notice, locale)?;
+    let names = previews.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("\n  ");
+    let mut wanted = previews.into_iter().filter(|(name, _)| case.is_none_or(|case| case == *name));
+    let (_, [subject, text, page]) = wanted.next().with_context(|| format!("this mail has the cases\n  {names}"))?;
     Ok(if html { page } else { format!("Subject: {}\n\n{}", subject.trim(), text.trim_end()) })
 }
 

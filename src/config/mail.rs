@@ -18,6 +18,8 @@ pub struct Mail {
     pub shop_url: Option<String>,
     /// `SHOP_EMAIL`: where the shop's own mails go; the sender's address where it is not set.
     pub shop_email: Option<String>,
+    /// `SHOP_LOCALE`: the language of the shop's own mails.
+    pub shop_locale: String,
     /// `SHOP_LOGO_URL`: the only thing that a mail fetches.
     pub shop_logo: Option<String>,
     /// `TEMPLATES_DIR`: single files that replace the built-in ones.
@@ -29,4 +31,6 @@ pub struct Mail {
 impl Mail {
     /// How long one delivery may take where nothing else is set.
     pub const DEADLINE: Duration = Duration::from_secs(30);
+    /// The language of the shop's own mails where none is set.
+    pub const SHOP_LOCALE: &str = "en";
 }

@@ -20,7 +20,7 @@ pub use stripe::{Api, Mode, Stripe, mode_name, signing_secrets};
 pub use vars::{Mistakes, Vars};
 
 /// Every variable, in the order of `.env.example`.
-pub const KNOWN: [&str; 30] = [
+pub const KNOWN: [&str; 31] = [
     "DATABASE_URL",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_SECRET_KEY",
@@ -38,6 +38,7 @@ pub const KNOWN: [&str; 30] = [
     "SHOP_NAME",
     "SHOP_URL",
     "SHOP_EMAIL",
+    "SHOP_LOCALE",
     "SHOP_LOGO_URL",
     "SLACK_WEBHOOK_URL",
     "API_TOKEN",
@@ -235,6 +236,7 @@ fn mail(vars: &Vars) -> Mail {
         shop_name: vars.get("SHOP_NAME").unwrap_or_else(|| "Your shop".into()),
         shop_url: vars.get("SHOP_URL"),
         shop_email: shop_email(vars),
+        shop_locale: shop_locale(vars),
         shop_logo: shop_logo(vars),
         templates_dir: vars.get("TEMPLATES_DIR").map(PathBuf::from),
         deadline: seconds(vars, "SEND_DEADLINE", 30, 1..=600),
@@ -265,6 +267,16 @@ fn shop_email(vars: &Vars) -> Option<String> {
         vars.mistake("SHOP_EMAIL", "is not one address such as desk@example.com");
     }
     Some(given)
+}
+
+/// Whether there are mails in that language is known where the templates are.
+fn shop_locale(vars: &Vars) -> String {
+    let given = vars.get("SHOP_LOCALE").map(|tag| tag.trim().to_owned());
+    let locale = given.unwrap_or_else(|| Mail::SHOP_LOCALE.to_owned());
+    if !locale.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+        vars.mistake("SHOP_LOCALE", "is not a language such as en, de or pt-BR");
+    }
+    locale
 }
 
 fn shop_logo(vars: &Vars) -> Option<String> {

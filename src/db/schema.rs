@@ -135,6 +135,7 @@ diesel::table! {
         next_at -> Timestamptz,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        trouble -> Nullable<Text>,
     }
 }
 

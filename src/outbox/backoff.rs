@@ -14,9 +14,16 @@ pub const ATTEMPTS: usize = DELAYS.len() + 1;
 /// How long to wait after failed attempt `number` (counted from 1); none once the last was made. `roll` is a random
 /// number from 0 to 1.
 pub fn delay(number: usize, roll: f64) -> Option<Duration> {
-    let seconds = *DELAYS.get(number.saturating_sub(1))?;
-    let spread = 0.8 + 0.4 * roll.clamp(0.0, 1.0);
-    Some(Duration::from_secs(seconds).mul_f64(spread))
+    DELAYS.get(number.saturating_sub(1)).map(|seconds| spread(*seconds, roll))
+}
+
+/// The same for what is not given up: after the schedule's end with its last delay, again and again.
+pub fn delay_without_end(number: usize, roll: f64) -> Duration {
+    delay(number, roll).unwrap_or_else(|| spread(DELAYS[DELAYS.len() - 1], roll))
+}
+
+fn spread(seconds: u64, roll: f64) -> Duration {
+    Duration::from_secs(seconds).mul_f64(0.8 + 0.4 * roll.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -30,6 +37,14 @@ mod tests {
         assert_eq!(plain[..7], known);
         assert_eq!(plain[7..], [None, None]);
         assert_eq!(ATTEMPTS, 8);
+    }
+
+    #[test]
+    fn what_is_not_given_up_is_tried_every_ten_hours() {
+        assert_eq!(delay_without_end(1, 0.5), Duration::from_secs(5));
+        for number in [7, 8, 9, 1000] {
+            assert_eq!(delay_without_end(number, 0.5), Duration::from_secs(36_000));
+        }
     }
 
     #[test]

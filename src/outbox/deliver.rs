@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use diesel::PgConnection;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::destinations::Troubles;
+use super::destinations::{self, MailNews, MailTrouble, Troubles, Turn};
 use super::sends::Sends;
 use super::store::{self, Attempt, Then};
-use super::{NewNotice, Outbox};
+use super::{MessageKind, NewNotice, Outbox};
 use crate::db::{DbPool as Pool, with_connection};
 use crate::metrics::Delivery;
 use crate::notices::{About, Kind};
@@ -38,6 +39,9 @@ pub(super) enum Outcome {
     Sent(String),
     /// Failed for now, or nobody knows; the answer may ask for a pause.
     Retry { answer: String, pause: Option<Duration> },
+    /// The mail server does not take the shop's mails, whoever they are for: it is tried again, however often. A person is
+    /// to see to it: told at once, or only if it lasts.
+    ShopTrouble { answer: String, at_once: bool },
     /// It could not be made ready: nothing that the other side said.
     Unready(String),
     /// Refused for good.
@@ -166,7 +170,9 @@ async fn settle(outbox: &Outbox, attempts: &mut Vec<Attempt>) -> anyhow::Result<
     let batch = Arc::new(std::mem::take(attempts));
     let theirs = Arc::clone(&batch);
     let settled = with_connection(&outbox.pool, move |conn| {
-        store::settle(conn, &theirs, troubles(&theirs), &obituaries(&theirs))
+        let settled = store::settle(conn, &theirs, troubles(&theirs), &obituaries(&theirs))?;
+        note_mail_server(conn, &mail_news(&theirs));
+        diesel::QueryResult::Ok(settled)
     })
     .await;
     match settled {
@@ -199,10 +205,46 @@ fn troubles(attempts: &[Attempt]) -> Troubles {
                 *longest = (*longest).max(pause.unwrap_or_default());
             }
             Outcome::Stopped(why) => drop(troubles.stopped.insert(id, store::storable(why))),
-            Outcome::Unready(_) | Outcome::Refused(_) | Outcome::Over(_) => {}
+            Outcome::ShopTrouble { .. } | Outcome::Unready(_) | Outcome::Refused(_) | Outcome::Over(_) => {}
         }
     }
     troubles
+}
+
+/// What the attempts show about the mail server. A refusal for the recipient's sake says that it works.
+fn mail_news(attempts: &[Attempt]) -> MailNews {
+    let mut news = MailNews::default();
+    for attempt in attempts.iter().filter(|attempt| attempt.kind == MessageKind::Email.name()) {
+        match &attempt.ended {
+            Outcome::Sent(_) => news.works = true,
+            Outcome::ShopTrouble { answer, at_once } => {
+                news.failed.push((attempt.message_id, attempt.number));
+                if news.trouble.as_ref().is_none_or(|known| *at_once && !known.at_once) {
+                    news.trouble = Some(MailTrouble { answer: store::storable(answer), at_once: *at_once });
+                }
+            }
+            _ => {}
+        }
+    }
+    news
+}
+
+/// Writes it down, and says when it begins and when it is over. The attempts are settled: if this fails, the next ones
+/// will say the same.
+fn note_mail_server(conn: &mut PgConnection, news: &MailNews) {
+    match destinations::settle_mail(conn, news) {
+        Ok(None) => {}
+        Ok(Some(Turn::Began { answer, advice })) => {
+            log::error!(answer = answer.escape_debug().to_string(), advice = advice;
+                "the mail server takes no mail of the shop's; mails wait and are tried again until it does");
+        }
+        Ok(Some(Turn::Over { since })) => {
+            log::info!(failing_since:% = since; "the mail server takes mail again; what waited goes out now");
+        }
+        Err(error) => {
+            log::warn!("noting how the mail server does failed, the next attempts will say the same: {error}");
+        }
+    }
 }
 
 /// Given up although it was still worth telling.

@@ -1,13 +1,16 @@
-//! A mail's content: a notice and its order, through the templates of the customer's language.
+//! A mail's content: a notice and its order, through the templates of the reader's language.
+
+mod values;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use minijinja::context;
 
-use super::dates::long_date;
+use super::names::name;
 use super::templates::{Audience, Part, Templates, audience};
-use crate::money::Money;
-use crate::notices::{About, Kind, LineView, OrderView};
+use crate::config::mail::Mail;
+use crate::notices::{About, Kind, OrderView, PaymentView};
+
+pub(super) use values::{Told, values};
 
 /// Who writes.
 #[derive(Clone)]
@@ -18,6 +21,21 @@ pub(super) struct Shop {
     pub logo: Option<String>,
     /// Where the shop's own mails go, and answers to those of customers.
     pub email: String,
+    /// The language of the shop's own mails.
+    pub locale: String,
+}
+
+impl Shop {
+    /// Fails if there are no mails in its language.
+    pub fn of(mail: &Mail, email: String, templates: &Templates) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            templates.has_language(&mail.shop_locale),
+            "SHOP_LOCALE: there are no mails in that language; set one of the built-in ones (en, de, es, fr, ja), or add it \
+             to TEMPLATES_DIR"
+        );
+        let (name, url, logo) = (mail.shop_name.clone(), mail.shop_url.clone(), mail.shop_logo.clone());
+        Ok(Self { name, url, logo, email, locale: mail.shop_locale.clone() })
+    }
 }
 
 /// A mail before it becomes bytes.
@@ -31,6 +49,8 @@ pub(super) struct Letter {
 }
 
 /// The mail about a notice that was due then, from its own data and its order.
+///
+/// Fails if it can't be rendered, or if nobody is known to whom it may go.
 pub(super) fn compose(
     templates: &Templates,
     shop: &Shop,
@@ -45,96 +65,64 @@ pub(super) fn compose(
         (Kind::SubscriptionDisabled | Kind::EventsMissed, _) => &none,
         (_, order) => order.context("the message's order is not there")?,
     };
-    let is_customer = audience(notice) == Some(Audience::Customer);
-    let address = if is_customer { order.customer_email.as_deref() } else { Some(&shop.email[..]) };
-    let wanted = order.locale.as_deref().filter(|_| is_customer);
-    let locale = templates.locale(notice, order.renewal, wanted);
-    let name = order.customer_name.as_deref().filter(|_| is_customer).and_then(name);
+    let reader = match audience(notice) {
+        Some(Audience::Customer) => Reader::payer(&about, order)?,
+        _ => Reader::shop(shop),
+    };
+    let renewal = order.renewal || order.follows_trial;
+    let locale = templates.locale(notice, renewal, reader.locale);
+    let name = reader.name.and_then(name);
     let lines = if *notice == Kind::OrderPaid { order.line_items.as_deref().unwrap_or_default() } else { &[] };
-    let region = wanted.filter(|wanted| language(wanted) == language(locale)).unwrap_or(locale);
-    let told = Told { about: &about, order, name: name.as_deref(), lines, at: told_at, region };
+    let region = reader.locale.filter(|wanted| language(wanted) == language(locale)).unwrap_or(locale);
+    let (payment, to_customer) = (reader.payment, reader.is_customer);
+    let told = Told { about: &about, order, payment, to_customer, name: name.as_deref(), lines, at: told_at, region };
     let values = values(shop, &told, locale);
-    let render = |part| templates.render(notice, order.renewal, locale, part, &values);
+    let part_of = |part| templates.render(notice, renewal, locale, part, &values);
     Ok(Letter {
         to_name: name.clone(),
-        to_address: address.context("the order has no usable address yet")?.to_owned(),
+        to_address: reader.address.context("there is no usable address yet")?.to_owned(),
         // A subject is one line, whatever a template of one's own breaks it into.
-        subject: one_line(&render(Part::Subject)?),
-        text: render(Part::Text)?,
-        html: render(Part::Html)?,
+        subject: one_line(&part_of(Part::Subject)?),
+        text: part_of(Part::Text)?,
+        html: part_of(Part::Html)?,
     })
 }
 
-/// What a mail tells, and to whom.
-pub(super) struct Told<'a> {
-    pub about: &'a About,
-    pub order: &'a OrderView,
-    /// The customer's, where it is the customer that reads it.
-    pub name: Option<&'a str>,
-    pub lines: &'a [LineView],
-    /// When the notice was due.
-    pub at: DateTime<Utc>,
-    /// The reader's own locale where it is of the mail's language, such as `en-GB`: days are written as there.
-    pub region: &'a str,
+/// Who gets a mail.
+struct Reader<'a> {
+    address: Option<&'a str>,
+    name: Option<&'a str>,
+    locale: Option<&'a str>,
+    /// The payment that the mail is about, which is the reader's own.
+    payment: Option<&'a PaymentView>,
+    is_customer: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn shop(shop: &'a Shop) -> Self {
+        Self { address: Some(&shop.email), name: None, locale: Some(&shop.locale), payment: None, is_customer: false }
+    }
+
+    /// Whoever paid what the notice is about. An order may have several payers, and none reads another's news.
+    fn payer(about: &About, order: &'a OrderView) -> anyhow::Result<Self> {
+        let locale = order.locale.as_deref();
+        let Some(named) = about.payment.as_deref().filter(|_| !order.payments.is_empty()) else {
+            let (address, name) = (order.customer_email.as_deref(), order.customer_name.as_deref());
+            return Ok(Self { address, name, locale, payment: None, is_customer: true });
+        };
+        let payment = order.payment(named).context("the order has no payment of that name")?;
+        Ok(Self {
+            address: payment.mail_to.as_deref(),
+            name: payment.customer_name.as_deref(),
+            locale: payment.locale.as_deref().or(locale),
+            payment: Some(payment),
+            is_customer: true,
+        })
+    }
 }
 
 fn language(locale: &str) -> String {
     locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
-}
-
-/// What templates can name. `amount` is none where no amount is known. Days are those of UTC.
-pub(super) fn values(shop: &Shop, told: &Told<'_>, locale: &str) -> minijinja::Value {
-    let Told { about, order, .. } = told;
-    let amount = match (about.amount, &about.currency, &order.currency) {
-        (Some(amount), Some(currency), _) => Some(Money::new(amount, currency)),
-        (_, _, Some(currency)) => Some(Money::new(order.amount_paid, currency)),
-        _ => None,
-    };
-    let total = order.amount_expected.zip(order.currency.as_deref()).filter(|_| !told.lines.is_empty());
-    let day = |seconds: i64| DateTime::from_timestamp(seconds, 0);
-    context! {
-        locale,
-        colon => colon(locale),
-        name => told.name,
-        reference => one_line(&order.reference),
-        amount => amount.map(|amount| amount.format(locale)),
-        // Of a payment the day on which it arrived, however late it was heard of.
-        date => long_date(about.at.and_then(day).unwrap_or(told.at), told.region),
-        due_by => about.due_by.and_then(day).map(|due| long_date(due, told.region)),
-        total => total.map(|(total, currency)| Money::new(total, currency).format(locale)),
-        subscription => order.subscription.is_some(),
-        lines => told.lines.iter().map(|line| line_value(line, order.currency.as_deref(), locale)).collect::<Vec<_>>(),
-        url => &about.url,
-        shop => one_line(&shop.name),
-        shop_url => &shop.url,
-        logo => &shop.logo,
-        livemode => order.livemode,
-        reason => about.reason.as_deref().map(one_line),
-        object => one_line(&about.object),
-    }
-}
-
-fn line_value(line: &LineView, currency: Option<&str>, locale: &str) -> minijinja::Value {
-    let amount = line.amount.zip(currency).map(|(amount, currency)| Money::new(amount, currency).format(locale));
-    context! { description => one_line(&line.description), quantity => line.quantity, amount }
-}
-
-/// What stands between a label and its value.
-fn colon(locale: &str) -> &'static str {
-    match locale.split('-').next() {
-        Some("fr") => "\u{a0}: ",
-        Some("ja" | "zh") => "：",
-        _ => ": ",
-    }
-}
-
-/// A customer's name as it may be shown: one line of reasonable length. What looks like a link is no name but an
-/// attempt to have us deliver it.
-pub(super) fn name(given: &str) -> Option<String> {
-    const LONGEST: usize = 80;
-    let name = one_line(given);
-    let is_link = name.contains("://") || name.contains('@') || name.to_lowercase().contains("www.");
-    (!name.is_empty() && !is_link && name.chars().count() <= LONGEST).then_some(name)
 }
 
 /// One line without control characters, and without the marks that reverse the direction of what follows them.
@@ -155,6 +143,8 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::money::Money;
+    use crate::notices::LineView;
 
     const ABOUT: &str = r#"{"object":"pi_1"}"#;
 
@@ -171,7 +161,13 @@ mod tests {
     }
 
     fn shop() -> Shop {
-        Shop { name: "Pipers".to_owned(), url: None, logo: None, email: "desk@pipers.example".to_owned() }
+        Shop {
+            name: "Pipers".to_owned(),
+            url: None,
+            logo: None,
+            email: "desk@pipers.example".to_owned(),
+            locale: "en".to_owned(),
+        }
     }
 
     fn composed(order: &OrderView) -> Letter {
@@ -219,16 +215,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_left_out() {
-        for given in
-            ["", " \r\n", "\u{202e}", "win at https://evil.example", "WWW.evil.example", "a@b.example", &"x".repeat(81)]
-        {
-            assert_eq!(name(given), None, "{given:?}");
-        }
-        assert_eq!(name("  José\tMª \u{200d} ").as_deref(), Some("José Mª \u{200d}"));
-    }
-
-    #[test]
     fn a_review_is_told_to_the_shop_and_not_to_the_customer() {
         let about = r#"{"object":"pi_1","reason":"double_payment"}"#;
         let templates = Templates::load(None).unwrap();
@@ -252,6 +238,70 @@ mod tests {
         let plain = composed(&order());
         assert!(plain.subject.ends_with("is paid") && !plain.text.contains('×'));
         assert!(plain.text.contains("Date: January 1, 1970\n"));
+    }
+
+    fn payment(name: &str, email: &str, locale: &str) -> PaymentView {
+        PaymentView {
+            names: vec![name.to_owned(), format!("cs_{name}")],
+            mail_to: Some(email.to_owned()),
+            customer_name: Some(email.split('@').next().unwrap().to_owned()),
+            locale: Some(locale.to_owned()),
+            ..PaymentView::default()
+        }
+    }
+
+    #[test]
+    fn each_payer_reads_their_own_payment_and_nobody_elses() {
+        let payments = vec![payment("pi_1", "ada@example.org", "en"), payment("pi_2", "bert@example.org", "de")];
+        let order = OrderView { payments, customer_name: Some("Ada".to_owned()), ..order() };
+        let told = |named: &str| {
+            let about = serde_json::json!({ "object": named, "payment": named, "amount": 500, "currency": "jpy" });
+            let (templates, shop) = (Templates::load(None).unwrap(), shop());
+            compose(&templates, &shop, &Kind::OrderPaid, &about.to_string(), Some(&order), DateTime::UNIX_EPOCH)
+        };
+        let letter = told("cs_pi_2").unwrap();
+        assert_eq!((&letter.to_address[..], letter.to_name.as_deref()), ("bert@example.org", Some("bert")));
+        assert!(letter.subject.starts_with("Ihre Bestellung") && letter.text.contains("500\u{a0}¥"), "{letter:?}");
+        assert!(!letter.text.contains("Ada") && !letter.text.contains("1.099"), "{}", letter.text);
+        assert_eq!(told("pi_1").unwrap().to_address, "ada@example.org");
+        assert_eq!(told("pi_3").unwrap_err().to_string(), "the order has no payment of that name");
+    }
+
+    #[test]
+    fn a_payer_without_an_address_gets_nothing_though_the_order_has_one() {
+        let silent = PaymentView { mail_to: None, ..payment("pi_1", "ada@example.org", "en") };
+        let order = OrderView { payments: vec![silent], ..order() };
+        let (templates, shop) = (Templates::load(None).unwrap(), shop());
+        let told =
+            |about: &str| compose(&templates, &shop, &Kind::OrderRefunded, about, Some(&order), DateTime::UNIX_EPOCH);
+        let error = told(r#"{"object":"re_1","payment":"pi_1"}"#).unwrap_err();
+        assert!(error.to_string().contains("no usable address"), "{error}");
+        // What concerns no payment goes where the order's mails go.
+        assert_eq!(told(r#"{"object":"re_1"}"#).unwrap().to_address, "ada@example.org");
+    }
+
+    #[test]
+    fn customers_read_what_they_saw_and_the_shop_its_own_currency() {
+        let about = r#"{"object":"du_1","amount":1099,"currency":"eur","presentment_amount":1650,"presentment_currency":"cad","reason":"won"}"#;
+        let order = OrderView { currency: Some("eur".to_owned()), ..order() };
+        let (templates, shop) = (Templates::load(None).unwrap(), shop());
+        let told = |kind: &Kind| compose(&templates, &shop, kind, about, Some(&order), DateTime::UNIX_EPOCH).unwrap();
+        let paid = told(&Kind::OrderPaid);
+        assert!(paid.text.contains("CA$16.50") && !paid.text.contains('€'), "{}", paid.text);
+        let closed = told(&Kind::OrderDisputeClosed);
+        assert!(closed.text.contains("€10.99") && !closed.text.contains("CA$"), "{}", closed.text);
+    }
+
+    #[test]
+    fn the_shop_reads_its_own_language_whatever_the_customer_speaks() {
+        let shop = Shop { locale: "de".to_owned(), ..shop() };
+        let order = OrderView { locale: Some("ja".to_owned()), ..order() };
+        let about = r#"{"object":"pi_1","reason":"double_payment"}"#;
+        let templates = Templates::load(None).unwrap();
+        let told =
+            |kind: &Kind| compose(&templates, &shop, kind, about, Some(&order), DateTime::UNIX_EPOCH).unwrap().subject;
+        assert_eq!(told(&Kind::OrderReview), "Bitte sehen Sie sich Bestellung R-7 an");
+        assert_eq!(told(&Kind::SubscriptionDisabled), "Nothing more is sent to a destination of Pipers");
     }
 
     #[test]

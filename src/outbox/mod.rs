@@ -37,6 +37,7 @@ mod email;
 pub mod history;
 mod letter;
 mod lines;
+mod names;
 mod queue;
 mod sends;
 mod slack;
@@ -193,9 +194,7 @@ impl Post {
     fn new(mail: &Mail, targets: &Targets, details: ReadDetails) -> anyhow::Result<Self> {
         let templates = Templates::load(mail.templates_dir.as_deref())?;
         let mailer = Mailer::new(mail)?;
-        let email = mailer.shop_address();
-        let shop =
-            Shop { name: mail.shop_name.clone(), url: mail.shop_url.clone(), logo: mail.shop_logo.clone(), email };
+        let shop = Shop::of(mail, mailer.shop_address(), &templates)?;
         let client = Client::new(targets.allow_private, mail.deadline, Arc::new(target::SystemLookup))?;
         let (slack, admin) = (targets.slack.clone(), targets.admin_url.clone());
         Ok(Self { templates, shop, mailer, client, slack, admin, lines: OnceLock::new(), details })

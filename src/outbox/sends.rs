@@ -213,6 +213,10 @@ impl Started {
             Outcome::Refused(answer) | Outcome::Over(answer) => ("refused", answer, Then::Dead),
             Outcome::Retry { answer, pause } => ("retry", answer, later(*pause)),
             Outcome::Unready(answer) => ("retry", answer, later(None)),
+            Outcome::ShopTrouble { answer, .. } => {
+                let number = usize::try_from(self.number).unwrap_or_default();
+                ("retry", answer, Then::Again { after: backoff::delay_without_end(number, rand::random()) })
+            }
             // Its destination is disabled with it: the message goes out once a person has resumed that.
             Outcome::Stopped(answer) => ("refused", answer, Then::Again { after: Duration::ZERO }),
         };

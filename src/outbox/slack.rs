@@ -41,6 +41,7 @@ pub(super) fn message(
         }
         (Kind::MessageDead, _) => on_message(&serde_json::from_str(about)?),
         (Kind::SubscriptionDisabled, _) => on_subscription(&serde_json::from_str(about)?),
+        (Kind::MailFailing, _) => on_mail(&serde_json::from_str(about)?),
         (Kind::EventsMissed, _) => on_missed(&serde_json::from_str(about)?),
         (_, order) => on_order(kind, &serde_json::from_str(about)?, &order.cloned().unwrap_or_default(), admin),
     };
@@ -80,18 +81,34 @@ fn on_order(kind: &Kind, about: &About, order: &OrderView, admin: Option<&str>) 
         | Kind::SubscriptionDisabled
         | Kind::SubscriptionTest
         | Kind::MessageDead
+        | Kind::MailFailing
         | Kind::EventsMissed => "{}",
     };
     let mut lines = Vec::new();
-    let amount = about.amount.zip(about.currency.as_deref()).map(|(amount, currency)| Money::new(amount, currency));
-    lines.extend(amount.map(|amount| escape(&amount.format("en"))));
+    lines.extend(amounts(about).map(|amounts| escape(&amounts)));
     lines.extend(about.reason.as_deref().map(|reason| format!("Why: {}", escape(&reason.replace('_', " ")))));
+    if about.lost_from_start {
+        lines.push("It was lost when it first became known: nobody could answer it.".to_owned());
+    }
     lines.extend(order.customer_name.as_deref().map(|name| format!("Customer: {}", escape(name))));
     if !order.livemode {
         lines.push("_A test: no money moved._".to_owned());
     }
     lines.push(format!("`{}`", escape(&about.object)));
     Said { title: what.replace("{}", &name), lines, link: admin.map(|admin| (page(admin, order), "Look at the order")) }
+}
+
+/// What moved in the shop's currency, then as the customer saw it, and what came from their balance.
+fn amounts(about: &About) -> Option<String> {
+    let money = |amount: Option<i64>, currency: &Option<String>| {
+        amount.zip(currency.as_deref()).map(|(amount, currency)| Money::new(amount, currency).format("en"))
+    };
+    let own = money(about.amount, &about.currency)?;
+    let presented = money(about.presentment_amount, &about.presentment_currency);
+    let credited = money(about.amount_credited.filter(|amount| *amount > 0), &about.currency);
+    let presented = presented.map(|seen| format!(" ({seen})")).unwrap_or_default();
+    let credited = credited.map(|credited| format!(", and {credited} from the customer’s balance")).unwrap_or_default();
+    Some(format!("{own}{presented}{credited}"))
 }
 
 /// The order's page.
@@ -129,6 +146,17 @@ fn on_missed(about: &About) -> Said {
         lines: vec![
             escape(about.reason.as_deref().unwrap_or_default()),
             "They were fetched from Stripe, and are applied. What is wrong: `ringup endpoint doctor`".to_owned(),
+        ],
+        link: None,
+    }
+}
+
+fn on_mail(about: &About) -> Said {
+    Said {
+        title: ":rotating_light: The mail server takes no mail of the shop’s".to_owned(),
+        lines: vec![
+            escape(about.reason.as_deref().unwrap_or_default()),
+            "Mails wait, and go out once it does. `ringup subscriptions list` shows how it stands.".to_owned(),
         ],
         link: None,
     }
@@ -224,6 +252,26 @@ mod tests {
             told["blocks"][2]["elements"][0]["text"],
             "<!date^1700000000^{date_short_pretty} {time}|2023-11-14 22:13 UTC>"
         );
+    }
+
+    #[test]
+    fn amounts_are_the_shops_with_what_the_customer_saw_beside_them() {
+        let line = |about: &str| {
+            let told = sent(&Kind::OrderPaid, about, None);
+            told["blocks"][0]["text"]["text"].as_str().unwrap().lines().nth(1).unwrap().to_owned()
+        };
+        let presented = r#"{"object":"pi_1","amount":1099,"currency":"eur","presentment_amount":1650,"presentment_currency":"cad"}"#;
+        assert_eq!(line(presented), "€10.99 (CA$16.50)");
+        let credited = r#"{"object":"in_1","amount":0,"currency":"eur","amount_credited":1099}"#;
+        assert_eq!(line(credited), "€0.00, and €10.99 from the customer’s balance");
+    }
+
+    #[test]
+    fn a_dispute_that_nobody_could_answer_says_so() {
+        let about = r#"{"object":"du_1","reason":"lost","lost_from_start":true}"#;
+        let told = sent(&Kind::OrderDisputeClosed, about, Some(&order()));
+        let text = told["blocks"][0]["text"]["text"].as_str().unwrap();
+        assert!(text.contains("Why: lost\nIt was lost when it first became known"), "{text}");
     }
 
     #[test]

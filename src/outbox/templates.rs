@@ -167,23 +167,33 @@ impl Templates {
 
     /// A mail as its reader would see it, with sample data: subject, text and HTML.
     pub fn preview(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<[String; 3]> {
-        self.previews(notice, locale).map(|[full, _]| full)
+        let full = self.previews(notice, locale)?.into_iter().next().map(|(_, mail)| mail);
+        full.ok_or_else(|| anyhow::anyhow!("there is no mail about {}", notice.name()))
     }
 
-    /// The same with all that there can be, and with as little as there can be.
-    pub fn previews(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<[[String; 3]; 2]> {
+    /// The same in each case that the mail has words for, each with its name: the first has all that there can be, the
+    /// second as little as there can be.
+    pub fn previews(&self, notice: &Kind, locale: Option<&str>) -> anyhow::Result<Vec<(&'static str, [String; 3])>> {
         let locale = self.locale(notice, false, locale);
-        let preview = |values: &Value| -> anyhow::Result<[String; 3]> {
-            let [subject, text, html] = Part::ALL.map(|part| self.render(notice, false, locale, part, values));
-            Ok([subject?, text?, html?])
+        let preview = |(name, values): (&'static str, Value)| -> anyhow::Result<_> {
+            let [subject, text, html] = Part::ALL.map(|part| self.render(notice, false, locale, part, &values));
+            Ok((name, [subject?, text?, html?]))
         };
-        let [full, least] = samples(stem(notice, false).unwrap_or_default(), locale);
-        Ok([preview(&full)?, preview(&least)?])
+        samples(stem(notice, false).unwrap_or_default(), locale).into_iter().map(preview).collect()
+    }
+
+    /// Whether there is any mail in that language.
+    pub fn has_language(&self, locale: &str) -> bool {
+        let wanted = locale.replace('_', "-").to_ascii_lowercase();
+        let base = wanted.split('-').next().unwrap_or_default();
+        let is_it = |known: &String| known.eq_ignore_ascii_case(&wanted) || known.eq_ignore_ascii_case(base);
+        self.locales.values().flatten().any(is_it)
     }
 
     fn check(&self) -> Result<(), TemplatesError> {
         for (stem, locales) in &self.locales {
-            for (locale, values) in locales.iter().flat_map(|l| samples(stem, l).into_iter().map(move |v| (l, v))) {
+            let cases = locales.iter().flat_map(|l| samples(stem, l).into_iter().map(move |(_, values)| (l, values)));
+            for (locale, values) in cases {
                 // The layout's own source first: an error there bears the line that a person can look up.
                 self.rendered(LAYOUT, &values)?;
                 for part in Part::ALL {

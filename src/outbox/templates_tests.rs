@@ -15,8 +15,11 @@ fn error(files: &[(&str, &str)]) -> String {
 fn the_built_in_ones_are_well_in_every_language() {
     let templates = Templates::load(None).unwrap();
     assert_eq!(templates.locales(&Kind::OrderPaid).collect::<Vec<_>>(), ["de", "en", "es", "fr", "ja"]);
-    assert_eq!(templates.locales(&Kind::OrderReview).collect::<Vec<_>>(), ["en"]);
-    assert_eq!(templates.locale(&Kind::OrderReview, false, Some("de")), "en");
+    assert_eq!(templates.locales(&Kind::OrderReview).collect::<Vec<_>>(), ["de", "en", "es", "fr", "ja"]);
+    assert_eq!(templates.locales(&Kind::EventsMissed).collect::<Vec<_>>(), ["en"]);
+    assert_eq!(templates.locale(&Kind::EventsMissed, false, Some("de")), "en");
+    assert!(["ja", "de-AT", "FR_ca"].iter().all(|locale| templates.has_language(locale)));
+    assert!(["it", "", "e", "english"].iter().all(|locale| !templates.has_language(locale)));
 }
 
 #[test]
@@ -102,5 +105,37 @@ fn every_mail_to_a_customer_is_there_in_every_language_and_says_its_amount() {
             assert!(subject.contains("R-1042") && text.contains("R-1042"), "{notice:?} {locale}: {subject}");
             assert!(seen.insert(subject), "{notice:?} {locale}: another language's words");
         }
+    }
+}
+
+#[test]
+fn each_case_has_words_of_its_own() {
+    let templates = Templates::load(None).unwrap();
+    let all = Kind::OF_ORDERS.iter().flat_map(|notice| templates.locales(notice).map(move |locale| (notice, locale)));
+    for (notice, locale) in all {
+        let previews = templates.previews(notice, Some(locale)).unwrap();
+        let mut names: Vec<&str> = previews.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), previews.len(), "{notice:?}");
+        let mut texts: Vec<(&String, &String)> =
+            previews.iter().map(|(_, [subject, text, _])| (subject, text)).collect();
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), previews.len(), "{notice:?} {locale}: two cases read the same");
+    }
+}
+
+#[test]
+fn every_language_has_words_for_every_reason_of_a_review() {
+    let built_in = built_in();
+    let keys = |locale: &str| {
+        let words = &built_in[&format!("{locale}/reasons.txt")];
+        let keys = words.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
+        keys.map(|(key, _)| key.to_owned()).collect::<Vec<_>>()
+    };
+    assert!(keys("en").contains(&"double_payment".to_owned()));
+    for locale in ["de", "es", "fr", "ja"] {
+        assert_eq!(keys(locale), keys("en"), "{locale}");
     }
 }

@@ -19,7 +19,7 @@ fn with(changes: &[(&str, &str)]) -> Result<Config, String> {
 
 #[test]
 fn every_mistake_names_its_key_and_no_value() {
-    let mistakes: [&[(&str, &str)]; 27] = [
+    let mistakes: [&[(&str, &str)]; 28] = [
         &[("STRIPE_WEBHOOK_SECRET", "")],
         &[("STRIPE_WEBHOOK_SECRET", "   ")],
         &[("STRIPE_WEBHOOK_SECRET", "canary")],
@@ -47,6 +47,7 @@ fn every_mistake_names_its_key_and_no_value() {
         &[("API_TOKEN", "canary with blanks")],
         &[("PORT", "canary")],
         &[("LOG_FORMAT", "canary")],
+        &[("SHOP_LOCALE", "canary, or another")],
     ];
     for changes in mistakes {
         let error = with(changes).expect_err(changes[0].0);
@@ -102,6 +103,13 @@ fn the_command_checks_it_and_exits_as_documented() {
     let output = check(vars);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("DATABASE_URL: is missing"), "{output:?}");
+    let mut vars = good();
+    for (locale, exists) in [("fr", true), ("de-AT", true), ("xx", false)] {
+        vars.insert("SHOP_LOCALE".into(), locale.into());
+        let output = check(vars.clone());
+        let said = String::from_utf8_lossy(&output.stderr).contains("SHOP_LOCALE: there are no mails in that language");
+        assert_eq!((output.status.success(), said), (exists, !exists), "{output:?}");
+    }
     let unknown = Command::new(env!("CARGO_BIN_EXE_ringup")).arg("--no-such-flag").output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
 }

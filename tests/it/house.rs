@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Rooms from the lowest up; a room imports rooms below it, none beside it.
 const FLOORS: [&[&str]; 11] = [
-    &["config", "metrics", "money", "tls", "db"],
+    &["config", "mailbox", "metrics", "money", "tls", "db"],
     &["logging"],
     &["source"],
     &["notices"],
@@ -167,7 +167,7 @@ fn indexes_compare_text_as_bytes() {
 fn migrations_go_up_and_down_and_up_again() {
     let db = TestDb::empty();
     let applied = ringup::db::migrate(&db.url()).unwrap();
-    assert_eq!(applied.len(), 13);
+    assert_eq!(applied.len(), 15);
     ringup::db::revert_all(&mut db.conn()).unwrap();
     assert_eq!(ringup::db::migrate(&db.url()).unwrap(), applied);
     assert_eq!(ringup::db::migrate(&db.url()).unwrap(), Vec::<String>::new());

@@ -344,7 +344,7 @@ fn check(conn: &mut PgConnection, case: u64, events: &[Sent], rules: &Rules) {
     assert_eq!(lasting_queued, lasting_owed, "case {case}: queued {queued:?}, owed {owed:?}");
     let flags = format!(
         "SELECT dedupe_key AS text FROM outbox m JOIN orders o ON o.id = m.order_id \
-         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review' AND m.notice NOT IN ('order.review', 'order.disputed') \
+         WHERE o.account = '{account}' AND m.state = 'queued' AND m.held <> (o.status = 'review' AND m.notice NOT IN ('order.review', 'order.disputed', 'order.dispute_closed') \
                   AND (m.kind = 'email' OR m.notice IN ('order.paid', 'order.identified', 'order.renewed')))"
     );
     assert_eq!(texts(conn, &flags), [], "case {case}: held, or not, as its order is in review, or not");

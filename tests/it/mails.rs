@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Every notice that has a mail, the one of a renewal included.
-const MAILS: [Kind; 11] = [
+const MAILS: [Kind; 12] = [
     Kind::OrderPaid,
     Kind::OrderRenewed,
     Kind::OrderRefunded,
@@ -20,6 +20,7 @@ const MAILS: [Kind; 11] = [
     Kind::OrderAwaitingFunds,
     Kind::OrderPaymentFailed,
     Kind::OrderDisputed,
+    Kind::OrderDisputeClosed,
     Kind::OrderReview,
     Kind::SubscriptionDisabled,
     Kind::EventsMissed,
@@ -57,10 +58,7 @@ fn every_mail_in_every_language_is_as_it_was_reviewed() {
     for locale in ["de", "en", "es", "fr", "ja"] {
         let mut all = String::new();
         for kind in MAILS.iter().filter(|kind| templates.locale(kind, false, Some(locale)) == locale) {
-            let previews = templates.previews(kind, Some(locale)).unwrap();
-            for (sample, [subject, text, html]) in
-                ["all that there can be", "as little as there can be"].iter().zip(previews)
-            {
+            for (sample, [subject, text, html]) in templates.previews(kind, Some(locale)).unwrap() {
                 let (subject, html) = (subject.trim(), words(&html));
                 write!(all, "===== {}, {sample}\n{subject}\n----- text\n{text}\n----- page\n{html}\n\n", kind.name())
                     .unwrap();

@@ -16,6 +16,7 @@ mod house;
 mod known;
 mod law;
 mod lines;
+mod mail_server;
 mod mails;
 mod network;
 mod outbox;

@@ -34,6 +34,12 @@ async fn subscribe(receiver: &Receiver, url: &str, events: &[&str]) -> Value {
     answer.json
 }
 
+/// The ids of all that is listed.
+async fn listed(receiver: &Receiver) -> Vec<String> {
+    let answer = receiver.api("/api/subscriptions").await.json;
+    answer["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
 /// A checkout, delivered whole; returns the order's reference.
 async fn pay(receiver: &Receiver, seed: u64) -> String {
     let stream = scenarios::play("checkout", &mut StdRng::seed_from_u64(seed), now()).unwrap();
@@ -331,7 +337,7 @@ async fn pausing_keeps_testing_sends_and_deleting_gives_up() {
     pay(&receiver, 41).await;
     assert_eq!(receiver.call("DELETE", &path, &Value::Null).await.status, 204);
     assert_eq!(receiver.api(&path).await.status, 404);
-    assert_eq!(receiver.api("/api/subscriptions").await.json["data"], json!([]));
+    assert_eq!(listed(&receiver).await, ["mail"]);
     receiver.settle().await;
     assert_eq!(hooks.received().len(), 2);
     let given_up = "SELECT count(*) FROM outbox WHERE state = 'dead' AND last_error = 'its subscription was deleted'";
@@ -363,12 +369,19 @@ async fn what_cannot_be_subscribed_is_told() {
         let answer = receiver.call("POST", "/api/subscriptions", &body).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{body}: {}", answer.json);
     }
-    assert_eq!(receiver.api("/api/subscriptions").await.json["data"], json!([]));
-    for (path, status) in
-        [("/api/subscriptions/sub_1", 404), ("/api/subscriptions/mail", 404), ("/api/subscriptions/%00", 400)]
-    {
+    assert_eq!(listed(&receiver).await, ["mail"]);
+    for (path, status) in [("/api/subscriptions/sub_1", 404), ("/api/subscriptions/%00", 400)] {
         assert_eq!(receiver.api(path).await.status, status, "{path}");
         assert_eq!(receiver.call("DELETE", path, &Value::Null).await.status, status, "{path}");
+    }
+    let mail = receiver.api("/api/subscriptions/mail").await.json;
+    assert_eq!((&mail["kind"], &mail["trouble"]), (&json!("email"), &Value::Null));
+    for (method, path, body) in [
+        ("DELETE", "/api/subscriptions/mail", Value::Null),
+        ("PATCH", "/api/subscriptions/mail", json!({ "state": "paused" })),
+        ("POST", "/api/subscriptions/mail/test", Value::Null),
+    ] {
+        assert_eq!(receiver.call(method, path, &body).await.code(), "configured", "{method} {path}");
     }
 }
 

@@ -11,18 +11,18 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Change, Listener, SLACK, Wanted, is_hopeless, slack_events};
+use super::{Change, Listener, SLACK, Wanted, is_hopeless, slack_events, slack_events_before};
 use crate::notices::{About, Kind};
 use crate::outbox::MessageKind;
 use crate::outbox::queue::{NewNotice, enqueue};
 
-/// A subscription, as the API shows it. `slack` is the one of the configuration.
+/// A subscription, as the API shows it. `slack` and `mail`, the mail server, are those of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName, Serialize)]
 pub struct Subscription {
-    /// `slack`, or `sub_` and a UUID.
+    /// `mail`, `slack`, or `sub_` and a UUID.
     #[diesel(sql_type = Text)]
     pub id: String,
-    /// `webhook` or `slack`.
+    /// `webhook`, `slack` or `email`.
     #[diesel(sql_type = Text)]
     pub kind: String,
     /// Where to; none where the configuration says it. Of Slack only the host: the rest is a secret.
@@ -51,6 +51,9 @@ pub struct Subscription {
     /// Why it was disabled.
     #[diesel(sql_type = Nullable<Text>)]
     pub reason: Option<String>,
+    /// Of the mail server: what it answers while it takes no mail of the shop's.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub trouble: Option<String>,
     /// The first failure after the last success.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub failing_since: Option<DateTime<Utc>>,
@@ -63,9 +66,9 @@ pub struct Subscription {
 }
 
 const SHOWN: &str = "SELECT id, kind, CASE kind WHEN 'slack' THEN substring(url FROM '^https?://[^/]*') || '/…' ELSE url END AS url, \
-                            events, repository, ref AS git_ref, relay, secret, state, reason, failing_since, created_at, \
+                            events, repository, ref AS git_ref, relay, secret, state, reason, trouble, failing_since, created_at, \
                             (SELECT count(*) FROM outbox o WHERE o.destination = d.id AND o.state = 'queued' AND NOT o.held) AS queued \
-                     FROM destinations d WHERE kind <> 'email' AND state <> 'deleted'";
+                     FROM destinations d WHERE state <> 'deleted'";
 
 /// The subscription of this id, unless it was deleted.
 pub fn find(conn: &mut PgConnection, id: &str) -> QueryResult<Option<Subscription>> {
@@ -243,11 +246,14 @@ pub fn announce_slack(conn: &mut PgConnection, is_set: bool) -> QueryResult<usiz
     }
     sql_query(
         "INSERT INTO destinations (id, kind, events) VALUES ($1, 'slack', $2) \
-         ON CONFLICT (id) DO UPDATE SET state = 'active', reason = NULL, failing_since = NULL \
-         WHERE destinations.state IN ('disabled', 'deleted')",
+         ON CONFLICT (id) DO UPDATE SET state = CASE WHEN destinations.state = 'paused' THEN 'paused' ELSE 'active' END, \
+             reason = NULL, failing_since = CASE WHEN destinations.state IN ('disabled', 'deleted') THEN NULL ELSE destinations.failing_since END, \
+             events = CASE WHEN destinations.events = $3 THEN $2 ELSE destinations.events END \
+         WHERE destinations.state IN ('disabled', 'deleted') OR destinations.events = $3",
     )
     .bind::<Text, _>(SLACK)
     .bind::<Array<Text>, _>(slack_events())
+    .bind::<Array<Text>, _>(slack_events_before())
     .execute(conn)
 }
 

@@ -1,28 +1,28 @@
 //! A letter as a message: its headers, its two parts, its addresses.
 
-use lettre::address::AddressError;
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
 use lettre::{Address, error::Error as LettreError};
 use thiserror::Error;
-use url::Host;
 use uuid::Uuid;
 
 use super::super::letter::Letter;
+use crate::mailbox::{self, Problem};
 
 /// Why a letter is no message.
 #[derive(Debug, Error)]
 pub(super) enum ComposeError {
     /// The customer's address.
     #[error("the customer's address is not usable: {0}")]
-    Address(#[from] AddressError),
+    Address(#[from] Problem),
     /// Anything else.
     #[error("{0}")]
     Message(#[from] LettreError),
 }
 
 /// `MAIL_FROM`: an address, or `Name <address>`; without a name it bears the shop's.
-pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, AddressError> {
+pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, Problem> {
     let from = from.trim();
     let (name, address) = match from.strip_suffix('>').and_then(|from| from.rsplit_once('<')) {
         Some((name, address)) => (name.trim().trim_matches('"').trim(), address),
@@ -30,7 +30,7 @@ pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, AddressErro
     };
     let name = if name.is_empty() { shop_name.trim() } else { name };
     if name.chars().any(char::is_control) {
-        return Err(AddressError::InvalidInput);
+        return Err(Problem::ControlCharacter);
     }
     Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), address_of(address)?))
 }
@@ -40,9 +40,12 @@ pub(super) fn sender(from: &str, shop_name: &str) -> Result<Mailbox, AddressErro
 pub(super) fn message(from: &Mailbox, reply_to: &Mailbox, id: Uuid, letter: &Letter) -> Result<Message, ComposeError> {
     let to_name = letter.to_name.as_ref().map(|name| name.replace(char::is_control, " "));
     let to = Mailbox::new(to_name, address_of(&letter.to_address)?);
+    // Said apart: read from the header again, an address in quotes could be lost.
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()])?;
     // No List-Unsubscribe: nobody can unsubscribe from what happens to an order of theirs.
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let message = Message::builder()
+        .envelope(envelope)
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .date_now()
         .from(from.clone())
@@ -54,22 +57,17 @@ pub(super) fn message(from: &Mailbox, reply_to: &Mailbox, id: Uuid, letter: &Let
     Ok(message)
 }
 
-/// An address whose domain any server understands: an international one in its ASCII form.
-fn address_of(given: &str) -> Result<Address, AddressError> {
-    let (user, domain) = given.trim().rsplit_once('@').ok_or(AddressError::MissingParts)?;
-    if domain.is_ascii() {
-        return Address::new(user, domain);
-    }
-    match Host::parse(domain) {
-        Ok(Host::Domain(ascii)) => Address::new(user, ascii),
-        _ => Err(AddressError::InvalidDomain),
-    }
+/// An address as any server understands it.
+fn address_of(given: &str) -> Result<Address, Problem> {
+    let mailbox::Mailbox { local, domain } = mailbox::sendable(given)?;
+    Address::new(local, domain).map_err(|_| Problem::NoAddress)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     fn letter(to_name: Option<&str>, to_address: &str) -> Letter {
         Letter {
@@ -129,7 +127,8 @@ mod tests {
         for (address, good) in [
             ("ada@例え.jp", true),
             ("ada@example.org", true),
-            ("\"a b\"@example.org", true),
+            ("taro..yamada@docomo.ne.jp", true),
+            ("\"a b\"@example.org", false),
             ("ada", false),
             ("@example.org", false),
             ("ada@", false),
@@ -138,6 +137,110 @@ mod tests {
             ("a@b@c.example", false),
         ] {
             assert_eq!(address_of(address).is_ok(), good, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_local_part_that_no_standard_allows_goes_in_quotes() {
+        let letter = letter(Some("山田 太郎"), "taro..yamada@docomo.ne.jp");
+        let from = sender("shop@example.com", "Pipers").unwrap();
+        let made = message(&from, &from, Uuid::nil(), &letter).unwrap();
+        assert_eq!(made.envelope().to()[0].to_string(), "\"taro..yamada\"@docomo.ne.jp");
+        let text = String::from_utf8(made.formatted()).unwrap();
+        assert!(text.contains("<\"taro..yamada\"@docomo.ne.jp>\r\n"), "{text}");
+    }
+
+    /// Pieces of addresses, good and bad.
+    fn given() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "a",
+            "Ada",
+            "7",
+            "é",
+            "ü",
+            "ß",
+            "例",
+            "김",
+            "ﬁ",
+            "\u{301}",
+            "😀",
+            ".",
+            "..",
+            "@",
+            "@",
+            "-",
+            "_",
+            "+",
+            "%",
+            "'",
+            "/",
+            "!",
+            "\"",
+            "\\",
+            " ",
+            ",",
+            ";",
+            ":",
+            "<",
+            ">",
+            "(",
+            "[",
+            "]",
+            "\n",
+            "\0",
+            "\u{ad}",
+            "\u{200b}",
+            "\u{202e}",
+            "\u{3000}",
+            "。",
+            "．",
+            "１",
+            "xn--",
+            "example",
+            ".org",
+            "docomo.ne.jp",
+            "127.0.0.1",
+        ]);
+        let pieces = |most| prop::collection::vec(piece.clone(), 0..most).prop_map(|pieces| pieces.concat());
+        let plain = (pieces(5), pieces(5)).prop_map(|(local, domain)| format!("{local}@{domain}.org"));
+        let long =
+            (50..80_usize, 40..260_usize).prop_map(|(l, d)| format!("{}@{}", "a".repeat(l), "b.".repeat(d) + "c"));
+        prop_oneof![6 => plain, 3 => pieces(8), 1 => long]
+    }
+
+    /// Whether lettre would take what is around its only `@`, as it is or with quotes, its domain in ASCII.
+    fn lettre_takes(given: &str) -> bool {
+        let Some((user, domain)) = mailbox::trimmed(given).split_once('@') else { return false };
+        let domain = if domain.is_ascii() {
+            domain.to_owned()
+        } else {
+            match url::Host::parse(domain) {
+                Ok(url::Host::Domain(ascii)) => ascii,
+                _ => return false,
+            }
+        };
+        [user.to_owned(), format!("\"{user}\"")].iter().any(|user| Address::new(user, &domain).is_ok())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 8192, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_called_usable_becomes_a_message_and_what_lettre_takes_is_refused_for_a_reason(given in given()) {
+            let from = sender("shop@example.com", "Pipers").unwrap();
+            match mailbox::sendable(&given) {
+                Ok(_) => {
+                    let made = message(&from, &from, Uuid::nil(), &letter(Some("Ada"), &given));
+                    prop_assert_eq!(made.unwrap().envelope().to().len(), 1);
+                }
+                Err(Problem::NoAddress) => prop_assert!(!lettre_takes(&given), "{:?}", given),
+                Err(Problem::TooLong) => prop_assert!(given.len() > 254 || !lettre_takes(&given), "{:?}", given),
+                Err(Problem::ControlCharacter) => prop_assert!(given.contains(char::is_control), "{:?}", given),
+                Err(Problem::SeveralOrDecorated) => {
+                    let odd = |c: char| !c.is_alphanumeric() && !"@.-_+%'/!\u{301}😀".contains(c);
+                    prop_assert!(given.contains(odd), "{:?}", given);
+                }
+            }
         }
     }
 

@@ -1,14 +1,15 @@
 //! Mail: the only place that names lettre.
 //!
 //! [`compose`] makes a letter into a message whose headers nobody can inject into. [`smtp`] speaks with the server
-//! and knows how far each conversation came, because that decides what a failure means: a recipient refused for
-//! good is this message's end, the same code while logging in is a wrong setting and the message waits.
+//! and knows how far each conversation came. [`verdict`] says whom a failure concerns: a recipient refused for good is
+//! this message's end; what concerns the shop (its login, its sender, a limit) is tried again until a person has seen to it.
 //!
 //! Connections are kept by ourselves. lettre's own pool takes a connection back when a send is cancelled by a
 //! deadline, in the middle of its conversation, and the next message would read the answers meant for the last.
 
 mod compose;
 mod smtp;
+mod verdict;
 
 use std::fs;
 use std::io::{self, Write};

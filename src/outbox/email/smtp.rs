@@ -2,10 +2,12 @@
 //!
 //! | it ended | the message |
 //! | --- | --- |
-//! | connecting, encrypting, logging in; the sender refused, even with 5xx | is tried again: a setting or the server is wrong |
-//! | recipient, `DATA` or content refused with 5xx | is refused for good |
-//! | 4xx, 421, a cut or silence, anywhere | is tried again |
+//! | refused for its recipient's sake | is refused for good |
+//! | refused for the shop's sake, even with 5xx; connecting, encrypting, logging in, the sender | is tried again, however often: the shop is to see to it |
+//! | 4xx, 421, a cut or silence, once the recipient was named | is tried again |
 //! | a cut or silence after the final dot | is tried again, under the same Message-ID: it may have arrived |
+//!
+//! Which of them it was is `verdict`'s to say.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +23,7 @@ use lettre::transport::smtp::response::Response;
 use thiserror::Error;
 
 use super::super::deliver::Outcome;
+use super::verdict::{Concerns, concerns, without_addresses};
 use crate::config::smtp::{Login, Security, SmtpServer};
 
 /// How long an unused connection is kept. Servers hang up after minutes.
@@ -35,7 +38,7 @@ pub(super) struct Connections {
 
 /// How far a conversation came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Connecting,
     Encrypting,
     LoggingIn,
@@ -44,6 +47,13 @@ enum Stage {
     Data,
     /// All was handed over, the final dot included.
     Content,
+}
+
+impl Stage {
+    /// The server knows whom the message is for: until then, nothing that fails is the recipient's fault.
+    pub fn names_recipient(self) -> bool {
+        matches!(self, Self::Recipient | Self::Data | Self::Content)
+    }
 }
 
 impl fmt::Display for Stage {
@@ -80,7 +90,17 @@ impl Progress {
 
     /// What a conversation that the deadline cut off means.
     pub fn timed_out(&self, deadline: Duration) -> Outcome {
-        Outcome::again(with_doubt(self.stage(), &format!("no end within {} s", deadline.as_secs_f32())))
+        let stage = self.stage();
+        unanswered(stage, &format!("no end within {} s", deadline.as_secs_f32()))
+    }
+}
+
+/// What it means that no answer came, or none that can be read.
+fn unanswered(stage: Stage, text: &str) -> Outcome {
+    if stage.names_recipient() {
+        Outcome::again(with_doubt(stage, text))
+    } else {
+        Outcome::ShopTrouble { answer: format!("{stage}: {text}"), at_once: false }
     }
 }
 
@@ -182,16 +202,22 @@ impl Connections {
 
     fn meaning(&self, stage: Stage, trouble: &Trouble) -> Outcome {
         let text = self.masked(&trouble.to_string());
-        match trouble {
-            Trouble::NoUnicode => Outcome::Refused(format!("{stage}: {text}")),
-            Trouble::Server(error) => match error.status().map(u16::from) {
-                Some(code) if error.is_permanent() && is_about_the_message(stage, code) => {
-                    Outcome::Refused(format!("{stage}: {text}"))
-                }
-                Some(_) => Outcome::again(format!("{stage}: {text}")),
-                None => Outcome::again(with_doubt(stage, &text)),
-            },
-            Trouble::PasswordWithheld => Outcome::again(format!("{stage}: {text}")),
+        let error = match trouble {
+            Trouble::NoUnicode => return Outcome::Refused(format!("{stage}: {text}")),
+            Trouble::PasswordWithheld => {
+                return Outcome::ShopTrouble { answer: format!("{stage}: {text}"), at_once: true };
+            }
+            Trouble::Server(error) => error,
+        };
+        let Some(code) = error.status().map(u16::from) else { return unanswered(stage, &text) };
+        let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        match concerns(stage, Some(code), &said) {
+            Concerns::Recipient => Outcome::Refused(format!("{stage}: {text}")),
+            Concerns::Shop => {
+                let answer = format!("{stage}: {}", without_addresses(&text));
+                Outcome::ShopTrouble { answer, at_once: error.is_permanent() }
+            }
+            Concerns::Moment => Outcome::again(format!("{stage}: {text}")),
         }
     }
 
@@ -234,13 +260,6 @@ async fn mail_from(connection: &mut AsyncSmtpConnection, envelope: &Envelope) ->
     }
     connection.command(Mail::new(envelope.from().cloned(), parameters)).await?;
     Ok(())
-}
-
-/// Whether a permanent refusal is this message's fault. Before the recipient it is the settings' or the server's;
-/// and some servers ask for a login, or say that they are confused, only at the recipient.
-fn is_about_the_message(stage: Stage, code: u16) -> bool {
-    matches!(stage, Stage::Recipient | Stage::Data | Stage::Content)
-        && !matches!(code, 500 | 502 | 503 | 530 | 534 | 535 | 538)
 }
 
 fn with_doubt(stage: Stage, text: &str) -> String {

@@ -34,15 +34,16 @@ pub enum Audience {
 }
 
 /// The notices that somebody gets a mail about, who that is, the stem of their files' names, and the built-in files.
-pub const MAILS: [(Kind, Audience, &str, &[File]); 10] = [
+pub const MAILS: [(Kind, Audience, &str, &[File]); 11] = [
     (Kind::OrderPaid, Audience::Customer, "order_paid", mail!("order_paid")),
     (Kind::OrderRefunded, Audience::Customer, "order_refunded", mail!("order_refunded")),
     (Kind::OrderPartiallyRefunded, Audience::Customer, "order_partially_refunded", mail!("order_partially_refunded")),
     (Kind::OrderRefundFailed, Audience::Customer, "order_refund_failed", mail!("order_refund_failed")),
     (Kind::OrderAwaitingFunds, Audience::Customer, "order_awaiting_funds", mail!("order_awaiting_funds")),
     (Kind::OrderPaymentFailed, Audience::Customer, "order_payment_failed", mail!("order_payment_failed")),
-    (Kind::OrderDisputed, Audience::Shop, "order_disputed", mail!("order_disputed", "en")),
-    (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review", "en")),
+    (Kind::OrderDisputed, Audience::Shop, "order_disputed", mail!("order_disputed")),
+    (Kind::OrderDisputeClosed, Audience::Shop, "order_dispute_closed", mail!("order_dispute_closed")),
+    (Kind::OrderReview, Audience::Shop, "order_review", mail!("order_review")),
     (Kind::SubscriptionDisabled, Audience::Shop, "subscription_disabled", mail!("subscription_disabled", "en")),
     (Kind::EventsMissed, Audience::Shop, "events_missed", mail!("events_missed", "en")),
 ];
@@ -55,15 +56,19 @@ pub const BASES: &[File] = &[
     file!("layout.txt"),
     file!("de/base.html"),
     file!("de/base.txt"),
+    file!("de/reasons.txt"),
     file!("en/base.html"),
     file!("en/base.txt"),
     file!("en/reasons.txt"),
     file!("es/base.html"),
     file!("es/base.txt"),
+    file!("es/reasons.txt"),
     file!("fr/base.html"),
     file!("fr/base.txt"),
+    file!("fr/reasons.txt"),
     file!("ja/base.html"),
     file!("ja/base.txt"),
+    file!("ja/reasons.txt"),
 ];
 
 /// Who gets a mail about the notice, if anybody does.

@@ -1,4 +1,4 @@
-//! A mail server that misbehaves by script: each connection follows the next one, then all behave.
+//! A mail server that misbehaves by script: each connection follows the next one, then all behave, or misbehave alike.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -49,6 +49,7 @@ impl Received {
 #[derive(Default)]
 struct State {
     scripts: Mutex<VecDeque<Option<(At, Fault)>>>,
+    standing: Mutex<Option<(At, Fault)>>,
     received: Mutex<Vec<Received>>,
     commands: Mutex<Vec<String>>,
     connections: Mutex<usize>,
@@ -75,6 +76,11 @@ impl SmtpServer {
             }
         });
         Self { port, state }
+    }
+
+    /// From now on each connection that has none of its own has this fault, or none.
+    pub fn stand(&self, fault: Option<(At, Fault)>) {
+        *self.state.standing.lock().unwrap() = fault;
     }
 
     pub fn port(&self) -> u16 {
@@ -153,14 +159,18 @@ impl Conversation {
                 return Some(data);
             }
             data.push_str(line.strip_prefix('.').unwrap_or(&line));
-            if let Some((At::Body, fault)) = self.fault {
+            if let Some((At::Body, fault)) = self.fault() {
                 self.misbehave(fault).await?;
             }
         }
     }
 
+    fn fault(&self) -> Option<(At, Fault)> {
+        self.fault.or(*self.state.standing.lock().unwrap())
+    }
+
     async fn answer(&mut self, at: At, good: &str) -> Option<()> {
-        match self.fault {
+        match self.fault() {
             Some((when, fault)) if when == at => self.misbehave(fault).await,
             _ => self.say(good).await,
         }
