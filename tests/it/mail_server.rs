@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use ringup::config::mail::Mail;
 use ringup::config::smtp::SmtpTarget;
 use ringup::config::{Secret, Targets};
+use ringup::db;
 use ringup::notices::{About, Kind};
+use ringup::orders::Settings;
 use ringup::outbox::destinations::{self, Subscription};
 use ringup::outbox::{self, NewNotice, Outbox, run_once};
 use uuid::Uuid;
@@ -28,7 +29,7 @@ struct House {
 impl House {
     async fn new() -> Self {
         let (db, server, slack) = (TestDb::new(), SmtpServer::start([]).await, HookServer::start([]).await);
-        let pool = Pool::builder().max_size(4).min_idle(Some(0)).build(ConnectionManager::new(db.url())).unwrap();
+        let pool = db::pool(&db.url(), 4);
         let mail = Mail {
             target: SmtpTarget::parse(&format!("smtp://user:s3cret@127.0.0.1:{}", server.port())).unwrap(),
             from: "shop@example.com".to_owned(),
@@ -40,8 +41,8 @@ impl House {
             templates_dir: None,
             deadline: Duration::from_secs(10),
         };
-        let targets = Targets { slack: Some(Secret::new(slack.url("/x"))), ..Targets::default() };
-        let outbox = Outbox::new(pool, &mail, &targets).unwrap();
+        let targets = Targets { slack: Secret::new(slack.url("/x")), ..Targets::default() };
+        let outbox = Outbox::new(pool, &mail, &targets, Settings::default().read_details()).unwrap();
         outbox.announce().unwrap();
         let conn = PgConnection::establish(&db.url()).unwrap();
         Self { conn, server, slack, outbox, _db: db }
