@@ -38,7 +38,8 @@ pub fn shown(order: &OrderRow, labelling: &Labelling) -> Value {
     shown
 }
 
-fn of(facts: &Facts, metadata_key: &str) -> OrderDetails {
+/// The same from facts.
+pub(super) fn of(facts: &Facts, metadata_key: &str) -> OrderDetails {
     let reading = Reading::of(facts);
     let order = Order::of("", &reading);
     let components = || reading.attempts.iter().map(|attempt| &attempt.component);

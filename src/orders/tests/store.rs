@@ -106,7 +106,8 @@ impl Store {
             self.references.insert(reference.clone(), home);
         }
         name_all(&mut named, &sets);
-        let locked: HashMap<Uuid, Locked> = self.rows.iter().map(|(id, row)| (*id, row.locked(*id))).collect();
+        let known = named.iter().flatten().filter_map(|id| Some((*id, self.rows.get(id)?.locked(*id))));
+        let locked: HashMap<Uuid, Locked> = known.collect();
         for set in &sets {
             let plan = compute(set, &incoming, &named, &locked, &self.settings, None).unwrap();
             self.apply(plan);
@@ -244,7 +245,7 @@ impl Row {
 
     /// What is shown beside its columns.
     pub fn details(&self) -> OrderDetails {
-        present::details(&serde_json::to_string(&self.facts).unwrap(), &Labelling::default()).unwrap()
+        present::of(&self.facts, &Labelling::default().metadata_key)
     }
 }
 

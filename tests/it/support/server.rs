@@ -181,6 +181,15 @@ impl Receiver {
         self.settle().await;
     }
 
+    /// The same once all that waits has waited long enough.
+    pub async fn settle_past_grace(&self, db: &TestDb) {
+        self.settle_all(db).await;
+        sql_query("UPDATE outbox SET next_at = now() WHERE state = 'queued' AND lease IS NULL")
+            .execute(&mut db.conn())
+            .unwrap();
+        self.settle_all(db).await;
+    }
+
     /// The files of the mails that were sent.
     pub fn mails(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.mail.path()).unwrap().map(|entry| entry.unwrap().path());
