@@ -5,10 +5,12 @@ use super::due::key;
 use super::facts::dispute::Status as Verdict;
 use super::facts::refund::Refund;
 use super::reading::Reading;
-use crate::notices::{Kind, Notice};
+use crate::notices::{Kind, Notice, Only};
 use crate::outbox::Renamed;
 use std::collections::BTreeSet;
 use uuid::Uuid;
+
+const REFUNDS: [Kind; 2] = [Kind::OrderRefunded, Kind::OrderPartiallyRefunded];
 
 /// What an order that is made anew still owes; all else that waits in the outbox is withdrawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,24 @@ impl Settled {
 /// The key of a notice that the first edition told by mail, and this one tells programs alone.
 pub fn mailed_before(notice: &Notice) -> Option<String> {
     (notice.unmailed && notice.kind == Kind::OrderRefunded).then(|| notice.key.clone())
+}
+
+/// What may have told of these refunds while less was known: as a sum that a refund explains by now, or as a part of
+/// what turned out to be the whole.
+pub fn told_otherwise(owed: &[&Notice]) -> Vec<Renamed> {
+    let still: BTreeSet<&str> = owed.iter().map(|notice| &notice.key[..]).collect();
+    let mut renamed = Vec::new();
+    for notice in owed.iter().filter(|notice| REFUNDS.contains(&notice.kind)) {
+        let Ok(about) = serde_json::to_string(&notice.about) else { continue };
+        let alike = match &notice.only {
+            Some(Only::FewerThan { keys, .. }) => &keys[..],
+            _ => &[],
+        };
+        let names: BTreeSet<&String> = notice.also.iter().chain(alike).collect();
+        let names = names.into_iter().filter(|name| !still.contains(&name[..]));
+        renamed.extend(names.map(|from| Renamed { from: from.clone(), to: notice.key.clone(), about: about.clone() }));
+    }
+    renamed
 }
 
 /// What the first edition told of these facts under other keys: a refund of the whole under its payment's name, and an

@@ -226,12 +226,16 @@ impl<'a> Before<'a> {
 /// still waits of it is told if it is still owed.
 fn settle(plan: &mut Plan, cluster: &Cluster<'_>, after: &BTreeMap<Uuid, Group>) {
     plan.notices.clear();
-    let unread = |row: &&&Locked| Some(row.id) == cluster.anew && row.facts.is_err();
-    let renamed = cluster.orders.iter().filter(unread).filter_map(|row| after.get(&row.id)).flat_map(|group| {
-        let (_, owed) = read(name(group), &group.facts);
-        editions::renamed(&Reading::of(&group.facts), &owed.iter().map(|(notice, _)| notice).collect::<Vec<_>>())
-    });
-    plan.renamed.extend(renamed);
+    let unread = cluster.orders.iter().any(|row| Some(row.id) == cluster.anew && row.facts.is_err());
+    for group in after.values() {
+        let reading = Reading::of(&group.facts);
+        let owed = due::due_by(&reading);
+        let owed: Vec<&Notice> = owed.iter().collect();
+        if unread {
+            plan.renamed.extend(editions::renamed(&reading, &owed));
+        }
+        plan.renamed.extend(editions::told_otherwise(&owed));
+    }
 }
 
 fn name(group: &Group) -> &str {
