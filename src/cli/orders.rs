@@ -1,24 +1,24 @@
 //! `ringup orders list|show|release|rebuild`
 
+mod rebuild;
+
 use super::table::{Table, moment};
 use crate::config::{Config, mode_name};
 use crate::inbox::NewEvent;
 use crate::intake::{Answer, Budget, Intake, Rules, Submission};
 use crate::money::Money;
-use crate::orders::browse::{Filter, Named, find, list, load, next};
-use crate::orders::explain::{Rebuilt, Step, rebuild, timeline};
+use crate::orders::browse::{Filter, Named, find, list, load};
+use crate::orders::explain::{Step, timeline};
 use crate::orders::present::shown;
 use crate::orders::timeline::Change;
 use crate::orders::words::Addressed;
-use crate::orders::{Labelling, OrderRow, Outcome};
+use crate::orders::{Labelling, OrderRow};
 use crate::outbox::history::{AttemptRow, MessageRow, of_order};
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use diesel::Connection;
 use diesel::pg::PgConnection;
 use serde_json::json;
 use std::process::ExitCode;
-use uuid::Uuid;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -50,7 +50,12 @@ pub enum Command {
         #[arg(long)]
         note: Option<String>,
     },
-    /// Derives orders anew from their stored events, and reports every difference; exit 1 where there is one.
+    /// Derives orders anew from their stored events, and reports every difference.
+    ///
+    /// Exits with 0 if no order differed, with 1 if one did, rewritten or not. Run it again: then none differs. Queues no
+    /// message: what the events say was told when they came, or is history. A message that still waits and that the order
+    /// owes no more is withdrawn; one that it owes goes out. After an update of the order law run it once with --all. It
+    /// may run beside a receiver, and may be cut off and run again.
     Rebuild {
         /// The shop's reference, an alias, or an id of Stripe's.
         #[arg(required_unless_present = "all")]
@@ -94,16 +99,16 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Show { which, json } => show(&mut conn, &config, which, *json)?,
         Command::Release { which, note } => release(&mut conn, &config, which, note.as_deref())?,
         Command::Rebuild { reference, account, livemode, dry_run, .. } => {
-            let rules = Rules::new(&config);
-            let differing = match reference {
+            let settings = Rules::new(&config).settings;
+            let report = match reference {
                 Some(reference) => {
                     let named = Named { reference: reference.clone(), account: account.clone(), livemode: *livemode };
                     let order = find(&mut conn, &named)?.with_context(|| unknown(reference))?;
-                    usize::from(rebuild_one(&mut conn, &rules, order.id, *dry_run)?)
+                    rebuild::one(&mut conn, &settings, order.id, *dry_run)?
                 }
-                None => rebuild_all(&mut conn, &rules, *dry_run)?,
+                None => rebuild::all(&mut conn, &settings, *dry_run)?,
             };
-            return Ok(if differing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if report.differing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -237,34 +242,4 @@ fn submit(config: &Config, event: NewEvent) -> anyhow::Result<()> {
         Ok(Answer::Duplicate) => bail!("someone else released it at the same moment"),
         Ok(Answer::Unavailable) | Err(_) => bail!("the release could not be stored; the log says why"),
     }
-}
-
-fn rebuild_all(conn: &mut PgConnection, rules: &Rules, dry_run: bool) -> anyhow::Result<usize> {
-    let (mut after, mut orders, mut differing) = (Uuid::nil(), 0, 0);
-    while let Some(order) = next(conn, after)? {
-        after = order.id;
-        orders += 1;
-        differing += usize::from(rebuild_one(conn, rules, order.id, dry_run)?);
-    }
-    println!("{orders} orders derived anew, {differing} differ");
-    Ok(differing)
-}
-
-/// Whether it differs.
-fn rebuild_one(conn: &mut PgConnection, rules: &Rules, id: Uuid, dry_run: bool) -> anyhow::Result<bool> {
-    let rebuilt = conn.transaction(|conn| rebuild(conn, &rules.settings, id, !dry_run))?;
-    let Some(Rebuilt { reference, events, differences, outcome }) = rebuilt else { return Ok(false) };
-    if differences.is_empty() {
-        log::debug!(order = reference, events = events; "rebuilt without a difference");
-        return Ok(false);
-    }
-    println!("order {} differs from what its {events} events say", reference.escape_debug());
-    differences.iter().for_each(print_change);
-    match outcome {
-        Some(Outcome::Applied) => println!("      written anew"),
-        Some(Outcome::Held(why)) => println!("      left as it is: {why}"),
-        Some(Outcome::Failed(why)) => println!("      left as it is: {why}"),
-        None => {}
-    }
-    Ok(true)
 }

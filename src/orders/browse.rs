@@ -2,7 +2,7 @@
 
 mod store;
 
-pub use store::{OrderRow, Stored, find, list, load, names, naming, next};
+pub use store::{OrderRow, Stored, count, find, list, load, names, naming, next};
 
 /// Which orders are listed; what is not set matches all.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,9 @@ use diesel::pg::PgConnection;
 use serde::Serialize;
 use uuid::Uuid;
 
+/// How a row of the first edition of the order law is called.
+const FIRST_EDITION: &str = "of the law's first edition";
+
 /// Events read at once.
 const PAGE: i64 = 256;
 
@@ -88,11 +91,18 @@ pub struct Rebuilt {
     pub outcome: Option<super::Outcome>,
 }
 
-/// Derives the order anew from its stored events, under its lock, and reports what differs from its row. Where
-/// `write` is set and something differs, the row and what depends on it are written anew; messages that were ever
-/// queued are not queued again.
+impl Rebuilt {
+    /// Something that people and programs see is another, not only the form in which it is stored.
+    pub fn shows_difference(&self) -> bool {
+        self.differences.iter().any(|change| change.from != FIRST_EDITION)
+    }
+}
+
+/// Derives the order anew from its stored events, under its lock, and reports what differs from its row. If `write` is
+/// set and something differs, the row and its references are written anew. That tells nothing: no message is queued,
+/// since what the events say is history. A message that still waits and is owed no more is withdrawn.
 ///
-/// None where the order is gone: another has taken it over.
+/// Returns `None` if the order is gone: another has taken it over.
 ///
 /// # Errors
 /// The database's.
@@ -124,6 +134,7 @@ fn disagreements(stored: &Stored, facts: &Facts, labelling: &Labelling) -> Vec<C
     let mut found = stored.row.differences(&Order::derive(&own.name, &own.facts), labelling);
     match &stored.facts {
         Err(error) => found.push(change("facts", error, "what the events say")),
+        Ok(_) if stored.first_edition => found.push(change("facts", FIRST_EDITION, "as the second has them")),
         Ok(known) if *known != own.facts => found.push(change("facts", "as stored", "what the events say")),
         Ok(_) => {}
     }
@@ -147,10 +158,14 @@ fn each_event(conn: &mut PgConnection, order: &Stored, mut take: impl FnMut(Stor
         let page = about(conn, &names, after, PAGE)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.event.id;
+        let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         for event in page {
             if !take(event) {
                 return Ok(());
             }
+        }
+        if is_last {
+            return Ok(());
         }
     }
 }

@@ -6,7 +6,7 @@
 //! forgotten before anything that rests on it is written. A memory is of one connection: after a failover nothing is known.
 
 use super::grouping::Asked;
-use super::store::{Known, Locked, Scoped, Written, read_facts};
+use super::store::{Known, Locked, Scoped, Written, read_row};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -40,7 +40,7 @@ struct Remembered {
 
 impl Remembered {
     fn read(&self, id: Uuid) -> Locked {
-        let (reference, facts) = (self.reference.clone(), read_facts(&self.facts));
+        let (reference, facts) = (self.reference.clone(), read_row(&self.facts));
         Locked { id, reference, facts, version: self.version, moved: false, merged: false, large: false }
     }
 }

@@ -35,6 +35,7 @@ pub mod attempt;
 pub mod browse;
 mod customer;
 pub mod due;
+mod editions;
 pub mod explain;
 pub mod extract;
 pub mod facts;

@@ -4,13 +4,15 @@
 //! grouped anew by the law; each group is then written back to the order that had it. In the common case that is one
 //! order and one group. Where a new label or link joins orders, the lesser retires; where it parts them, references move.
 
+use super::editions::{self, Settled};
+use super::facts::first_edition::Read;
 use super::facts::{Facts, Group, Reference, ReferenceKind};
 use super::order::{Order, Status};
 use super::reading::Reading;
 use super::store::{Locked, Move, Scope, Scoped, Written};
 use super::{Settings, due};
 use crate::notices::{Notice, Wait};
-use crate::outbox::{self, Audience, NewNotice};
+use crate::outbox::{self, Audience, NewNotice, Renamed};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -26,7 +28,7 @@ pub struct Cluster<'a> {
     pub orders: Vec<&'a Locked>,
     /// What was received.
     pub incoming: Vec<&'a Facts>,
-    /// An order that is made anew: what was received is all that counts of it.
+    /// An order that is made anew: what was received is all that counts of it. That is history: it queues nothing.
     pub anew: Option<Uuid>,
 }
 
@@ -54,6 +56,12 @@ pub struct Plan {
     pub same: Vec<Vec<String>>,
     /// Messages that belong to another order now.
     pub rehomed: Vec<(String, Uuid)>,
+    /// Messages that bear another key since the second edition of the law. To be done before all else is queued.
+    pub renamed: Vec<Renamed>,
+    /// Keys of notices that go to programs alone since then.
+    pub unmailed: Vec<String>,
+    /// Orders that were made anew, of which nothing else is to be sent.
+    pub settled: Vec<Settled>,
 }
 
 impl Plan {
@@ -69,6 +77,9 @@ impl Plan {
         self.releases.extend(other.releases);
         self.same.extend(other.same);
         self.rehomed.extend(other.rehomed);
+        self.renamed.extend(other.renamed);
+        self.unmailed.extend(other.unmailed);
+        self.settled.extend(other.settled);
     }
 
     /// Adds what `later` does to what this one leaves behind, to be written with it at once. Writes are sorted by id. What
@@ -102,18 +113,20 @@ impl Plan {
 /// # Errors
 /// Says why the cluster's orders cannot be computed.
 pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> {
-    let before = Before::of(&cluster.orders)?;
+    let unread = Read::default();
+    let before = Before::of(&cluster.orders, cluster.anew.map(|id| (id, &unread)))?;
     let mut pool = before.pool(cluster.anew);
     cluster.incoming.iter().for_each(|facts| pool.merge(facts));
     let groups = assign(cluster, &before, pool.groups());
 
-    let mut plan = Plan::default();
+    let mut plan = before.carried();
     let mut after = BTreeMap::new();
     let mut due_now = BTreeSet::new();
     for (id, group) in groups {
         let known = before.orders.get(&id);
-        let same = known.is_some_and(|known| *known.facts == group.facts && known.name == name(&group));
-        if same && cluster.anew != Some(id) {
+        let same =
+            |known: &Known<'_>| !known.first_edition && *known.facts == group.facts && known.name == name(&group);
+        if known.is_some_and(same) && cluster.anew != Some(id) {
             // Its notices stay due; those of no other group can be among them.
             due_now.extend(before.owed.iter().filter(|(_, owed)| owed.order == id).map(|(key, _)| key.clone()));
             after.insert(id, group);
@@ -122,12 +135,18 @@ pub fn plan(cluster: &Cluster<'_>, settings: &Settings) -> Result<Plan, String> 
         let (order, owed) = read(name(&group), &group.facts);
         let owed: Vec<Owed> = owed.into_iter().map(|(notice, by_mail)| Owed { notice, by_mail, order: id }).collect();
         due_now.extend(owed.iter().map(|owed| owed.notice.key.clone()));
+        if cluster.anew.is_some() {
+            plan.settled.push(Settled::new(id, owed.iter().map(|owed| &owed.notice)));
+        }
         tell(&mut plan, settings, &before, id, &order, owed);
         let version = before.orders.get(&id).map_or(0, |known| known.version);
         let facts =
             serde_json::to_string(&group.facts).map_err(|error| format!("its facts cannot be written: {error}"))?;
         plan.writes.push(Written { id, version, scope: cluster.scope.clone(), order, facts });
         after.insert(id, group);
+    }
+    if cluster.anew.is_some() {
+        settle(&mut plan, cluster, &after);
     }
     let gone = before.owed.iter().filter(|(key, owed)| owed.notice.wait.is_some() && !due_now.contains(*key));
     plan.withdrawals.extend(gone.map(|(key, _)| key.clone()));
@@ -158,22 +177,41 @@ struct Known<'a> {
     facts: &'a Facts,
     version: i64,
     in_review: bool,
+    first_edition: bool,
 }
 
 impl<'a> Before<'a> {
-    fn of(locked: &[&'a Locked]) -> Result<Self, String> {
+    /// Of an order that is made anew, facts that cannot be read count as none.
+    fn of(locked: &[&'a Locked], anew: Option<(Uuid, &'a Read)>) -> Result<Self, String> {
         let (mut orders, mut owed) = (BTreeMap::new(), BTreeMap::new());
         for row in locked {
-            let facts = row.facts.as_ref().map_err(Clone::clone)?;
+            let unread = anew.filter(|(id, _)| *id == row.id).map(|(_, unread)| unread);
+            let Read { facts, first_edition } = row.facts.as_ref().or_else(|why| unread.ok_or_else(|| why.clone()))?;
             let (order, due) = read(&row.reference, facts);
             let due = due.into_iter().map(|(notice, by_mail)| Owed { notice, by_mail, order: row.id });
             owed.extend(due.map(|owed| (owed.notice.key.clone(), owed)));
-            orders.insert(
-                row.id,
-                Known { name: &row.reference, facts, version: row.version, in_review: is_held(&order) },
-            );
+            let known = Known {
+                name: &row.reference,
+                facts,
+                version: row.version,
+                in_review: is_held(&order),
+                first_edition: *first_edition,
+            };
+            orders.insert(row.id, known);
         }
         Ok(Self { orders, owed })
+    }
+
+    /// What rows of the first edition left in the outbox, under the keys of this one.
+    fn carried(&self) -> Plan {
+        let mut plan = Plan::default();
+        for (id, known) in self.orders.iter().filter(|(_, known)| known.first_edition) {
+            let owed: Vec<&Notice> =
+                self.owed.values().filter(|owed| owed.order == *id).map(|owed| &owed.notice).collect();
+            plan.renamed.extend(editions::renamed(&Reading::of(known.facts), &owed));
+            plan.unmailed.extend(owed.iter().filter_map(|notice| editions::mailed_before(notice)));
+        }
+        plan
     }
 
     fn pool(&self, but: Option<Uuid>) -> Facts {
@@ -181,6 +219,22 @@ impl<'a> Before<'a> {
         let mut pool = orders.next().map(|known| known.facts.clone()).unwrap_or_default();
         orders.for_each(|known| pool.merge(known.facts));
         pool
+    }
+}
+
+/// An order that is made anew tells nothing: what its events say was told when they came, by the law of that time. What
+/// still waits of it is told if it is still owed.
+fn settle(plan: &mut Plan, cluster: &Cluster<'_>, after: &BTreeMap<Uuid, Group>) {
+    plan.notices.clear();
+    let unread = cluster.orders.iter().any(|row| Some(row.id) == cluster.anew && row.facts.is_err());
+    for group in after.values() {
+        let reading = Reading::of(&group.facts);
+        let owed = due::due_by(&reading);
+        let owed: Vec<&Notice> = owed.iter().collect();
+        if unread {
+            plan.renamed.extend(editions::renamed(&reading, &owed));
+        }
+        plan.renamed.extend(editions::told_otherwise(&owed));
     }
 }
 
@@ -261,7 +315,16 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
             plan.same.push(names);
         }
     }
-    match before.orders.get(&id).map(|known| known.in_review) {
+    // What an order that is made anew was before is not known for sure.
+    let was_held = before.orders.get(&id).map(|known| known.in_review).filter(|_| plan.settled.is_empty());
+    match was_held {
+        None if !plan.settled.is_empty() => {
+            if held {
+                plan.holds.push(id)
+            } else {
+                plan.releases.push(id)
+            }
+        }
         Some(false) if held => plan.holds.push(id),
         Some(true) if !held => plan.releases.push(id),
         _ => {}

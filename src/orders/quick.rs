@@ -9,7 +9,7 @@ use super::Settings;
 use super::grouping::{Asked, Incoming, group, name_all, unnamed};
 use super::memory::Memory;
 use super::plan::Plan;
-use super::reconcile::{compute, end_waits, hold_and_release, withdraw};
+use super::reconcile::{carry_over, compute, end_waits, hold_and_release, withdraw};
 use super::store::{self, Known, Looked, Scoped, Written};
 use crate::db::{Part, Parts, Values};
 use crate::outbox::{self, NewNotice};
@@ -125,7 +125,8 @@ impl Ready {
     pub fn changes_queued(&self) -> bool {
         let plan = &self.plan;
         let counts = plan.notices.iter().any(|notice| notice.only.is_some());
-        counts || !(plan.holds.is_empty() && plan.releases.is_empty() && plan.withdrawals.is_empty())
+        let carried = !(plan.renamed.is_empty() && plan.unmailed.is_empty());
+        counts || carried || !(plan.holds.is_empty() && plan.releases.is_empty() && plan.withdrawals.is_empty())
     }
 
     /// Withdraws messages that were queued before, queues `messages`, and holds or lets go what waits.
@@ -133,6 +134,7 @@ impl Ready {
     /// # Errors
     /// The database's.
     pub fn finish(&self, conn: &mut PgConnection, messages: outbox::Messages<'_>) -> QueryResult<()> {
+        carry_over(conn, &self.plan)?;
         withdraw(conn, &self.plan)?;
         messages.queue(conn)?;
         end_waits(conn, &self.plan)?;

@@ -33,7 +33,8 @@ pub fn reconcile(conn: &mut PgConnection, settings: &Settings, incoming: &[&Inco
     merge(conn, settings, incoming, None)
 }
 
-/// Writes the order `id` anew from `facts`, all that its events say; what the row held before does not count.
+/// Writes the order `id` anew from `facts`, all that its events say; what the row held before does not count. Nothing is
+/// queued; what waits and is not owed is withdrawn.
 ///
 /// # Errors
 /// As [`reconcile`]'s.
@@ -213,6 +214,7 @@ fn write(conn: &mut PgConnection, mut plan: Plan) -> QueryResult<()> {
 }
 
 fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
+    carry_over(conn, plan)?;
     withdraw(conn, plan)?;
     if !plan.notices.is_empty() {
         outbox::enqueue(conn, &plan.notices)?;
@@ -224,7 +226,21 @@ fn tell(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
     if !plan.rehomed.is_empty() {
         outbox::rehome(conn, &plan.rehomed)?;
     }
+    for settled in &plan.settled {
+        outbox::withdraw_all_but(conn, settled.order, &settled.owed, &settled.unmailed)?;
+    }
     hold_and_release(conn, plan)
+}
+
+/// Gives messages of the first edition of the law the keys of this one, and withdraws the mails that it owes no more.
+pub(super) fn carry_over(conn: &mut PgConnection, plan: &Plan) -> QueryResult<()> {
+    if !plan.renamed.is_empty() {
+        outbox::rename(conn, &plan.renamed)?;
+    }
+    if !plan.unmailed.is_empty() {
+        outbox::withdraw_mails(conn, &plan.unmailed)?;
+    }
+    Ok(())
 }
 
 /// Withdraws messages that were queued before, so that others can be queued in their place.

@@ -1,6 +1,7 @@
 //! The SQL of orders and their references. Every statement takes a whole batch in one order of locking: references
 //! sorted by value, then orders by id.
 
+use super::facts::first_edition::{self, Read};
 use super::facts::{Facts, Reference};
 use super::order::Order;
 use crate::db::{Part, Prepared, Values, prepared};
@@ -211,7 +212,7 @@ pub struct Locked {
     /// Its name so far.
     pub reference: String,
     /// All that is known of it; an error where the stored text cannot be read.
-    pub facts: Result<Facts, String>,
+    pub facts: Result<Read, String>,
     /// Grows with each write.
     pub version: i64,
     /// References may have left it since they were resolved.
@@ -236,7 +237,7 @@ pub fn lock(conn: &mut PgConnection, ids: &[Uuid], largest: Option<i32>) -> Quer
     let locked = |row: LockedRow| Locked {
         id: row.id,
         reference: row.reference,
-        facts: read_facts(&row.facts),
+        facts: read_row(&row.facts),
         version: row.version,
         moved: row.moved,
         merged: row.merged,
@@ -293,7 +294,7 @@ impl Looked {
         let named = placed(count, self.named.into_iter().zip(self.named_orders));
         let rows = self.orders.into_iter().zip(self.order_names).zip(self.order_facts).zip(self.order_versions);
         let known = rows.map(|(((id, reference), facts), version)| {
-            let facts = read_facts(&facts);
+            let facts = read_row(&facts);
             (id, Locked { id, reference, facts, version, moved: false, merged: false, large: false })
         });
         Some(Known { named, orders: known.collect() })
@@ -309,8 +310,14 @@ pub struct Known {
     pub orders: HashMap<Uuid, Locked>,
 }
 
+/// Reads a row's facts, of either edition of the order law.
+pub(super) fn read_row(json: &str) -> Result<Read, String> {
+    first_edition::read(json).map_err(|error| format!("the order's stored facts cannot be read: {error}"))
+}
+
+/// The same without their edition.
 pub(super) fn read_facts(json: &str) -> Result<Facts, String> {
-    serde_json::from_str(json).map_err(|error| format!("the order's stored facts cannot be read: {error}"))
+    read_row(json).map(|read| read.facts)
 }
 
 #[derive(QueryableByName)]

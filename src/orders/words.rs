@@ -137,7 +137,7 @@ impl Addressed {
     /// # Errors
     /// Says that its facts cannot be read.
     pub fn known(order: Stored) -> anyhow::Result<Self> {
-        let Stored { row, scope, facts } = order;
+        let Stored { row, scope, facts, .. } = order;
         let facts = facts.map_err(anyhow::Error::msg)?;
         let group = facts.clone().groups().into_iter().find(|group| group.name.as_str() == row.reference);
         let name = group.map_or_else(|| Name::Label(row.reference), |group| group.name);

@@ -63,7 +63,8 @@ pub use deliver::{run, run_once};
 pub use destinations::{Listening, listening};
 pub use lines::LineItems;
 pub use queue::{
-    Listeners, MAIL, Messages, NewNotice, adopt, end_wait, ended, enqueue, hold, keep_one, rehome, release, withdraw,
+    Listeners, MAIL, Messages, NewNotice, Renamed, adopt, end_wait, ended, enqueue, hold, keep_one, rehome, release,
+    rename, withdraw, withdraw_all_but, withdraw_mails,
 };
 pub use templates::{Audience, Templates, audience};
 

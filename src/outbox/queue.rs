@@ -1,5 +1,6 @@
 //! From a notice to the messages that tell it: one to each destination that hears of it, each once.
 
+mod rekey;
 mod store;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use super::templates::{Audience, audience};
 use crate::db::{Part, Values};
 use crate::notices::{Kind, Only};
 
+pub use rekey::{Renamed, rename, withdraw_all_but, withdraw_mails};
 pub use store::{adopt, end_wait, ended, hold, keep_one, rehome, release, withdraw};
 
 /// The destination of every mail.

@@ -22,6 +22,7 @@ mod network;
 mod outbox;
 mod public_cases;
 mod quick;
+mod rebuild;
 mod recordings;
 mod replicated;
 mod room;

@@ -6,7 +6,7 @@ use crate::orders::facts::label::normalized;
 use crate::orders::facts::{Facts, Reference, ReferenceKind};
 use crate::orders::order::Order;
 use crate::orders::present::shown;
-use crate::orders::store::{Scope, Scoped, read_facts, resolve};
+use crate::orders::store::{Scope, Scoped, read_facts, read_row, resolve};
 use crate::orders::timeline::{Change, changes};
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
@@ -136,12 +136,29 @@ pub fn list(conn: &mut PgConnection, filter: &Filter, before: Option<Uuid>, limi
     .load(conn)
 }
 
-/// The order whose row comes after `after`, in the order of ids.
-pub fn next(conn: &mut PgConnection, after: Uuid) -> QueryResult<Option<OrderRow>> {
-    sql_query("SELECT * FROM orders WHERE merged_into IS NULL AND id > $1 ORDER BY id LIMIT 1")
+/// The orders whose rows come after `after`, in the order of ids.
+pub fn next(conn: &mut PgConnection, after: Uuid, limit: i64) -> QueryResult<Vec<Uuid>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let rows: Vec<Row> = sql_query("SELECT id FROM orders WHERE merged_into IS NULL AND id > $1 ORDER BY id LIMIT $2")
         .bind::<SqlUuid, _>(after)
-        .get_result(conn)
-        .optional()
+        .bind::<BigInt, _>(limit)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// How many orders there are.
+pub fn count(conn: &mut PgConnection) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let row: Row = sql_query("SELECT count(*) FROM orders WHERE merged_into IS NULL").get_result(conn)?;
+    Ok(row.count)
 }
 
 /// An order with what it is derived from.
@@ -153,6 +170,8 @@ pub struct Stored {
     pub scope: Scope,
     /// The stored facts; an error where the text cannot be read.
     pub facts: Result<Facts, String>,
+    /// They were stored by the first edition of the order law.
+    pub first_edition: bool,
 }
 
 /// Reads an order with its facts; `lock` keeps others from writing it until the transaction ends.
@@ -162,7 +181,11 @@ pub fn load(conn: &mut PgConnection, id: Uuid, lock: bool) -> QueryResult<Option
         .bind::<SqlUuid, _>(id)
         .get_result(conn)
         .optional()?;
-    Ok(row.map(|row| Stored { scope: Scope::new(&row.account, row.livemode), facts: read_facts(&row.facts), row }))
+    Ok(row.map(|row| {
+        let (read, scope) = (read_row(&row.facts), Scope::new(&row.account, row.livemode));
+        let first_edition = read.as_ref().is_ok_and(|read| read.first_edition);
+        Stored { scope, facts: read.map(|read| read.facts), first_edition, row }
+    }))
 }
 
 /// Every name that an order answers to: ids of Stripe's, and the shop's references.

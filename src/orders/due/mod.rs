@@ -85,7 +85,7 @@ impl Owed {
     }
 }
 
-fn key(kind: &Kind, suffix: &str) -> String {
+pub(super) fn key(kind: &Kind, suffix: &str) -> String {
     format!("{}:{suffix}", kind.name())
 }
 

@@ -8,6 +8,7 @@ pub mod address;
 pub mod charge;
 pub mod component;
 pub mod dispute;
+pub mod first_edition;
 pub mod invoice;
 pub mod join;
 pub mod label;
@@ -38,6 +39,9 @@ pub type Objects<T> = BTreeMap<String, Box<T>>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
+    /// By which they were written.
+    #[serde(default = "first_edition::Edition::first")]
+    pub edition: first_edition::Edition,
     /// `pi_…`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub payment_intents: Objects<payment_intent::PaymentIntent>,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod examples;
+mod first_edition;
 mod joined;
 mod lifecycles;
 mod mails;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::super::facts::first_edition::Read;
 use super::super::grouping::{Asked, Incoming, group, name_all, unnamed};
 use super::super::order::Order;
 use super::super::plan::Plan;
@@ -239,7 +240,8 @@ impl Store {
 
 impl Row {
     fn locked(&self, id: Uuid) -> Locked {
-        let (reference, facts) = (self.order.reference.clone(), Ok(self.facts.clone()));
+        let read = Read { facts: self.facts.clone(), first_edition: false };
+        let (reference, facts) = (self.order.reference.clone(), Ok(read));
         Locked { id, reference, facts, version: self.version, moved: false, merged: false, large: false }
     }
 
