@@ -188,7 +188,7 @@ impl Sums {
         }
         if self.paid == 0 {
             let full = reading.attempts.iter().any(|attempt| attempt.full);
-            if full && !expects_several(reading).is_some_and(|amount| self.credited < amount) {
+            if full && expects_several(reading).is_none_or(|amount| self.credited >= amount) {
                 return Status::Paid;
             }
             return reading.attempts.iter().map(|attempt| attempt.state).min().unwrap_or(Status::Pending);

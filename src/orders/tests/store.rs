@@ -137,7 +137,9 @@ impl Store {
         self.messages.retain(|m| !(untold(m) && plan.withdrawals.contains(&m.key)));
         let mut notices: Vec<&NewNotice> = plan.notices.iter().collect();
         notices.sort_by_key(|notice| matches!(notice.only, Some(Only::MoreThan { .. })));
-        notices.into_iter().for_each(|notice| self.queue(notice));
+        for notice in notices {
+            self.queue(notice);
+        }
         for (key, about) in &plan.end_waits {
             for message in self.messages.iter_mut().filter(|m| m.key == *key && untold(m) && m.waiting) {
                 (message.waiting, message.about) = (false, about.clone());
