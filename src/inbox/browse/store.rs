@@ -1,6 +1,7 @@
 //! The SQL of looking at the inbox. Nothing here locks.
 
 use super::{About, EventName, Filter};
+use crate::db::prepared;
 use crate::source::stripe::PROBE;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
@@ -193,10 +194,13 @@ fn filtered(
 /// Events after the row `after` that are about one of these names, in the sequence of storing, with their bytes. The
 /// shop names an order by its own reference or by an id; the other senders know only ids.
 pub fn about(conn: &mut PgConnection, about: &About, after: i64, limit: i64) -> QueryResult<Vec<StoredEvent>> {
-    sql_query(
-        "SELECT e.*, p.body FROM events e JOIN payloads p ON p.event = e.id \
-         WHERE e.object_id = ANY($1 || $2) AND e.account = $3 AND e.livemode = $4 AND e.id > $5 \
-           AND (e.source = 'shop' OR (e.source IN ('stripe', 'stripe_api') AND e.object_id = ANY($1))) \
+    // Columns by name: a prepared statement outlives a migration.
+    prepared!(
+        "SELECT e.id, e.source, e.account, e.event_id, e.livemode, e.type, e.api_version, e.created, e.object_id, e.state, e.reason, \
+                e.received_at, p.body \
+         FROM events e JOIN payloads p ON p.event = e.id, (SELECT $1 AS objects, $2 AS labels) given \
+         WHERE e.object_id = ANY(given.objects || given.labels) AND e.account = $3 AND e.livemode = $4 AND e.id > $5 \
+           AND (e.source = 'shop' OR (e.source IN ('stripe', 'stripe_api') AND e.object_id = ANY(given.objects))) \
          ORDER BY e.id LIMIT $6",
     )
     .bind::<Array<Text>, _>(&about.objects)

@@ -1,6 +1,7 @@
 //! The SQL of looking at orders. Only [`load`] locks, and only where it is asked to.
 
 use super::{Filter, Named};
+use crate::db::prepared;
 use crate::orders::Labelling;
 use crate::orders::facts::label::normalized;
 use crate::orders::facts::{Facts, Reference, ReferenceKind};
@@ -176,11 +177,22 @@ pub struct Stored {
 
 /// Reads an order with its facts; `lock` keeps others from writing it until the transaction ends.
 pub fn load(conn: &mut PgConnection, id: Uuid, lock: bool) -> QueryResult<Option<Stored>> {
-    let lock = if lock { "FOR NO KEY UPDATE" } else { "" };
-    let row: Option<OrderRow> = sql_query(format!("SELECT * FROM orders WHERE id = $1 AND merged_into IS NULL {lock}"))
-        .bind::<SqlUuid, _>(id)
-        .get_result(conn)
-        .optional()?;
+    // Columns by name: a prepared statement outlives a migration.
+    macro_rules! ask {
+        ($lock:literal) => {
+            prepared!(concat!(
+                "SELECT id, reference, account, livemode, status, money_status, review_reasons, currency, amount_expected, \
+                        amount_paid, amount_refunded, amount_lost, customer_email, customer_name, locale, subscription, renewal, \
+                        line_items, facts, version, created_at, updated_at \
+                 FROM orders WHERE id = $1 AND merged_into IS NULL",
+                $lock
+            ))
+            .bind::<SqlUuid, _>(id)
+            .get_result(conn)
+            .optional()?
+        };
+    }
+    let row: Option<OrderRow> = if lock { ask!(" FOR NO KEY UPDATE") } else { ask!("") };
     Ok(row.map(|row| {
         let (read, scope) = (read_row(&row.facts), Scope::new(&row.account, row.livemode));
         let first_edition = read.as_ref().is_ok_and(|read| read.first_edition);
@@ -197,7 +209,7 @@ pub fn names(conn: &mut PgConnection, id: Uuid) -> QueryResult<(Vec<String>, Vec
         #[diesel(sql_type = Text)]
         value: String,
     }
-    let rows: Vec<Row> = sql_query("SELECT kind, value FROM order_references WHERE order_id = $1 ORDER BY value")
+    let rows: Vec<Row> = prepared!("SELECT kind, value FROM order_references WHERE order_id = $1 ORDER BY value")
         .bind::<SqlUuid, _>(id)
         .load(conn)?;
     let (objects, labels): (Vec<_>, Vec<_>) =

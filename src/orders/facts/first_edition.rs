@@ -112,34 +112,42 @@ fn date_failure(refund: &mut Value) {
     }
 }
 
-/// What a charge took and gave back goes into its snapshot. Of the sum given back, what no refund explains is a step.
+/// What a charge took and gave back goes into its snapshot. The first edition kept the greatest sum that it saw, and set
+/// all refunds against it, those that failed, too: what they leave is a step that no refund explains.
 fn move_amounts(id: &str, charge: &mut Value, refunds: &Value) {
     let Some(fields) = charge.as_object_mut() else { return };
     let was_captured = fields.remove("captured") == Some(json!(true));
     let mut amount = |name: &str| fields.remove(name).and_then(|amount| amount.as_i64()).unwrap_or(0);
-    let (captured, refunded) = (amount("amount_captured"), amount("amount_refunded"));
+    let (captured, greatest) = (amount("amount_captured"), amount("amount_refunded"));
     if !was_captured {
         return;
     }
+    let at = charge["now"]["at"].as_i64().unwrap_or(0);
+    let authorized = charge["now"]["is"]["amount"].as_i64().unwrap_or(captured);
+    let rest = (authorized - captured).max(0);
+    let floor = if greatest >= rest { rest } else { 0 };
+    let sum = |counted: &dyn Fn(&Value) -> bool| {
+        let own = objects(refunds).filter(|refund| concerns(refund, id, charge) && counted(refund));
+        own.filter_map(|refund| refund["now"]["is"]["amount"].as_i64()).fold(0, i64::saturating_add)
+    };
+    let unexplained = (greatest - floor).saturating_sub(sum(&|_| true)).max(0);
+    // The snapshot leaves out what had failed before it.
+    let counted = sum(&|refund| refund["failed_at"].as_i64().is_none_or(|failed_at| failed_at >= at));
+    let is_known = greatest > 0;
+    let refunded = if is_known { floor.saturating_add(counted).saturating_add(unexplained) } else { 0 };
+
+    if let Some(event) = charge["now"]["event"].as_str().map(str::to_owned)
+        && unexplained > 0
+    {
+        charge["sums"] = json!({ "steps": { event: Step { from: refunded - unexplained, to: refunded, at } } });
+    }
     let snapshot = &mut charge["now"]["is"];
-    let authorized = snapshot["amount"].as_i64().unwrap_or(captured);
     snapshot["captured"] = json!(captured);
     snapshot["refunded"] = json!(refunded);
     snapshot["all_refunded"] = json!(refunded > 0 && refunded >= authorized);
-
-    let rest = (authorized - captured).max(0);
-    let floor = if refunded >= rest { rest } else { 0 };
-    let own = objects(refunds).filter(|refund| concerns(refund, id, charge));
-    let explained = own.filter_map(|refund| refund["now"]["is"]["amount"].as_i64()).fold(floor, i64::saturating_add);
-    if let (Some(event), Some(at)) = (charge["now"]["event"].as_str(), charge["now"]["at"].as_i64())
-        && refunded > explained
-    {
-        let step = Step { from: explained, to: refunded, at };
-        charge["sums"] = json!({ "steps": { event: step } });
-    }
 }
 
-/// Whether the charge's sum counts the refund, or did.
+/// Whether the refund is of the charge, or of its payment.
 fn concerns(refund: &Value, charge: &str, known: &Value) -> bool {
     let names = |object: &Value, kind: &str, id: &str| {
         object["ties"][kind].as_array().is_some_and(|ids| ids.iter().any(|known| known == id))
@@ -149,7 +157,5 @@ fn concerns(refund: &Value, charge: &str, known: &Value) -> bool {
         refund["ties"]["charges"].is_null()
             && intents.filter_map(Value::as_str).any(|intent| names(known, "payment_intents", intent))
     };
-    let status = &refund["now"]["is"]["status"];
-    let counted = refund["succeeded"] == true || status == "pending" || status == "requires_action";
-    counted && (names(refund, "charges", charge) || same_payment())
+    names(refund, "charges", charge) || same_payment()
 }
