@@ -133,8 +133,7 @@ fn move_amounts(id: &str, charge: &mut Value, refunds: &Value) {
     let unexplained = (greatest - floor).saturating_sub(sum(&|_| true)).max(0);
     // The snapshot leaves out what had failed before it.
     let counted = sum(&|refund| refund["failed_at"].as_i64().is_none_or(|failed_at| failed_at >= at));
-    let is_known = greatest > 0;
-    let refunded = if is_known { floor.saturating_add(counted).saturating_add(unexplained) } else { 0 };
+    let refunded = floor.saturating_add(counted).saturating_add(unexplained).min(greatest);
 
     if let Some(event) = charge["now"]["event"].as_str().map(str::to_owned)
         && unexplained > 0
