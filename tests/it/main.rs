@@ -35,3 +35,4 @@ mod sync;
 mod thin;
 mod watch;
 mod words;
+mod worlds;

@@ -1,0 +1,276 @@
+//! What the mail server and the webhook's receiver got against the true books.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mail_parser::MessageParser;
+use ringup::notices::About;
+use stripe_simulator::{Books, OrderBook, Owed, PaymentBook};
+
+use super::books::is_in_review;
+use super::ids::Ids;
+use super::{House, SHOP};
+use crate::support::hooks::Hook;
+use crate::support::smtp::Received;
+
+/// What came to rest after one world.
+pub struct Sinks<'a> {
+    pub house: &'a House,
+    pub mails: Vec<Received>,
+    pub hooks: Vec<Hook>,
+    pub ids: &'a Ids,
+}
+
+/// Whether what was told adds up to what is, by mail and by webhook.
+pub fn adds_up(sinks: &Sinks<'_>, books: &Books) -> Result<(), String> {
+    nothing_is_left(sinks)?;
+    let rows = rows(sinks);
+    let mails = sinks.mails.iter().map(|mail| read(mail, &rows)).collect::<Result<Vec<_>, _>>()?;
+    let mails: Vec<Mail> = mails.into_iter().flatten().collect();
+    by_mail(&mails, books).map_err(|why| format!("by mail: {why}: {mails:#?}"))?;
+    let hooks: Vec<News> = sinks.hooks.iter().map(news).collect();
+    by_hook(&hooks, books).map_err(|why| format!("by webhook: {why}: {hooks:#?}"))
+}
+
+/// All was sent but what a review holds, and nothing was given up.
+fn nothing_is_left(sinks: &Sinks<'_>) -> Result<(), String> {
+    let rows = format!(
+        "SELECT concat_ws(' ', dedupe_key, m.state, last_error) AS text FROM outbox m LEFT JOIN orders o ON o.id = m.order_id \
+         WHERE m.dedupe_key LIKE '%{}%' AND (m.state = 'queued' AND (NOT m.held OR o.status <> 'review') \
+               OR m.state = 'dead' AND m.last_error NOT LIKE 'superseded%')",
+        sinks.ids.tag()
+    );
+    let left = sinks.house.texts(&rows);
+    if left.is_empty() { Ok(()) } else { Err(format!("not told: {left:#?}")) }
+}
+
+/// A mail's row in the outbox.
+type Row = (String, String, String, About);
+
+fn rows(sinks: &Sinks<'_>) -> BTreeMap<String, Row> {
+    let query = format!(
+        "SELECT json_build_array(id, notice, dedupe_key, about::json)::text AS text FROM outbox \
+         WHERE kind = 'email' AND dedupe_key LIKE '%{}%'",
+        sinks.ids.tag()
+    );
+    let rows = sinks.house.texts(&query).into_iter().map(|row| serde_json::from_str::<Row>(&row).unwrap());
+    rows.map(|row| (row.0.clone(), row)).collect()
+}
+
+/// A mail about money that moved, as its reader understands it.
+#[derive(Debug)]
+struct Mail {
+    to: String,
+    /// Its notice's key.
+    key: String,
+    /// 1 of money that came or came back, −1 of money that was given back.
+    sign: i64,
+    /// In the minor unit, as the mail's own text says it.
+    amount: i64,
+    currency: String,
+    /// What it is about.
+    object: String,
+    payment: String,
+}
+
+/// What the customer is told of money, by notice: the label of the amount, and its sign.
+fn label(notice: &str) -> Option<(&'static str, i64)> {
+    match notice {
+        "order.paid" | "order.renewed" => Some(("Paid: ", 1)),
+        "order.refunded" | "order.partially_refunded" => Some(("Refunded: ", -1)),
+        "order.refund_failed" => Some(("Refund: ", 1)),
+        _ => None,
+    }
+}
+
+/// Reads a mail; `None` of one that tells of no money that moved.
+fn read(received: &Received, rows: &BTreeMap<String, Row>) -> Result<Option<Mail>, String> {
+    let parsed = MessageParser::default().parse(received.data.as_bytes()).unwrap();
+    let id = parsed.message_id().unwrap().split('@').next().unwrap();
+    let (_, notice, key, about) = rows.get(id).ok_or_else(|| format!("no message of the world is {id}"))?;
+    let to = parsed.to().unwrap().first().unwrap().address().unwrap().to_owned();
+    assert_eq!(received.to, [to.clone()], "{key}: the envelope and the header");
+    let Some((label, sign)) = label(notice) else {
+        let for_the_shop = ["order.review", "order.disputed", "order.dispute_closed"].contains(&&notice[..]);
+        let for_the_customer = ["order.awaiting_funds", "order.payment_failed"].contains(&&notice[..]);
+        let known = if to == SHOP { for_the_shop } else { for_the_customer };
+        return if known { Ok(None) } else { Err(format!("{key} was sent to {to}")) };
+    };
+    let text = parsed.body_text(0).unwrap().replace("\r\n", "\n");
+    let said: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(label)).collect();
+    let seen = about.seen().ok_or_else(|| format!("{key} is about no amount"))?;
+    let (amount, currency) = match said[..] {
+        [money] => parse(money).ok_or_else(|| format!("{key} says {money:?}"))?,
+        // Where all was paid from credit, no amount is paid beside it.
+        [] if seen.0 == 0 && about.amount_credited > Some(0) => (0, seen.1.to_owned()),
+        _ => return Err(format!("{key} says no one amount: {text}")),
+    };
+    if (amount, &currency[..]) != seen {
+        return Err(format!("{key} says {amount} {currency}, and is about {seen:?}"));
+    }
+    let payment = about.payment.clone().ok_or_else(|| format!("{key} is about no payment"))?;
+    Ok(Some(Mail { to, key: key.clone(), sign, amount, currency, object: about.object.clone(), payment }))
+}
+
+/// An amount as English readers read it, in the minor unit.
+fn parse(money: &str) -> Option<(i64, String)> {
+    let symbols = [("CA$", "cad"), ("$", "usd"), ("€", "eur"), ("¥", "jpy"), ("£", "gbp")];
+    let (symbol, currency) = symbols.iter().find(|(symbol, _)| money.starts_with(symbol))?;
+    let digits = money[symbol.len()..].replace(',', "");
+    let minor = match (digits.split_once('.'), *currency) {
+        (None, "jpy") => digits,
+        (Some((whole, cents)), other) if other != "jpy" && cents.len() == 2 => format!("{whole}{cents}"),
+        _ => return None,
+    };
+    Some((minor.parse().ok()?, (*currency).to_owned()))
+}
+
+/// To each payer, in the currency that they saw.
+fn by_mail(mails: &[Mail], books: &Books) -> Result<(), String> {
+    to_the_right_payer(mails, books)?;
+    each_refund_once(mails, books)?;
+    let told_names: BTreeSet<&str> = mails.iter().filter_map(|mail| mail.key.strip_prefix("order.paid:")).collect();
+    let left_out = |book: &&OrderBook| is_in_review(book) || is_joined_late(book, &told_names);
+    let left_out = books.orders.iter().filter(left_out).flat_map(|book| &book.payments);
+    let left_out: BTreeSet<&String> = left_out.filter_map(|payment| payment.payer.as_ref()).collect();
+    let mut told: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for mail in mails {
+        *told.entry((mail.to.clone(), mail.currency.clone())).or_default() += mail.sign * mail.amount;
+    }
+    let owed: BTreeMap<_, i64> =
+        books.ledger().into_iter().map(|(payer, ledger)| (payer, ledger.paid - ledger.refunded)).collect();
+    let payers: BTreeSet<_> =
+        told.keys().chain(owed.keys()).filter(|(address, _)| !left_out.contains(address)).collect();
+    for payer in payers {
+        let (told, owed) = (told.get(payer).copied().unwrap_or(0), owed.get(payer).copied().unwrap_or(0));
+        if told != owed {
+            return Err(format!("{payer:?} was told {told}, and {owed} is true"));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody reads of another one's payment.
+fn to_the_right_payer(mails: &[Mail], books: &Books) -> Result<(), String> {
+    for mail in mails {
+        let of = |payment: &&PaymentBook| names(payment).any(|name| *name == mail.payment);
+        let payers: BTreeSet<&String> =
+            books.orders.iter().flat_map(|book| &book.payments).filter(of).filter_map(|it| it.payer.as_ref()).collect();
+        if !payers.contains(&mail.to) {
+            return Err(format!("{} was sent to {}, its payer is {payers:?}", mail.key, mail.to));
+        }
+    }
+    Ok(())
+}
+
+/// No more mails tell that an amount was given back than refunds of it were made.
+fn each_refund_once(mails: &[Mail], books: &Books) -> Result<(), String> {
+    let mut told: BTreeMap<(&str, i64), usize> = BTreeMap::new();
+    let mut objects = BTreeSet::new();
+    for mail in mails.iter().filter(|mail| mail.sign < 0) {
+        *told.entry((&mail.payment, mail.amount)).or_default() += 1;
+        if mail.object.starts_with("re_") && !objects.insert(&mail.object) {
+            return Err(format!("{} is told twice", mail.object));
+        }
+    }
+    let payments = || books.orders.iter().flat_map(|book| &book.payments);
+    for ((payment, amount), told) in told {
+        let of = |it: &&PaymentBook| names(it).any(|name| name == payment);
+        let refunds = payments().filter(of).flat_map(|payment| &payment.refunds);
+        let made = refunds.filter(|refund| refund.amount_presented == amount).count();
+        if told > made {
+            return Err(format!("{told} refunds of {amount} were told of {payment}, and {made} were made"));
+        }
+    }
+    Ok(())
+}
+
+/// The names that messages may call a payment by, the best one first.
+fn names(payment: &PaymentBook) -> impl Iterator<Item = &String> {
+    [&payment.payment_intent, &payment.invoice, &payment.session].into_iter().flatten()
+}
+
+/// Whether a payment of the order was told under several names before it was known that these are one.
+fn is_joined_late(book: &OrderBook, told: &BTreeSet<&str>) -> bool {
+    let best: BTreeSet<&String> = book.payments.iter().filter_map(|payment| names(payment).next()).collect();
+    let of_order = |name: &&&str| book.reference == **name || book.also_known_as.contains(**name);
+    told.iter().filter(of_order).any(|name| !best.contains(&(*name).to_owned()))
+}
+
+/// A webhook, as a program understands it.
+#[derive(Debug)]
+struct News {
+    id: String,
+    kind: String,
+    about: About,
+}
+
+fn news(hook: &Hook) -> News {
+    let (body, id) = (hook.json(), hook.header("webhook-id").to_owned());
+    let about = serde_json::from_value(body["data"]["notice"].clone()).unwrap();
+    News { id, kind: body["type"].as_str().unwrap().to_owned(), about }
+}
+
+impl News {
+    /// 1 of money that came in, −1 of money that was given back; a refund that failed is told apart.
+    fn sign(&self) -> Option<i64> {
+        match &self.kind[..] {
+            "order.paid" => Some(1),
+            // Where parts add up to the whole, that is said without an amount.
+            "order.refunded" | "order.partially_refunded" => self.about.amount.map(|_| -1),
+            _ => None,
+        }
+    }
+
+    fn is_of(&self, book: &OrderBook) -> bool {
+        let payment = self.about.payment.as_ref();
+        payment.is_some_and(|payment| *payment == book.reference || book.also_known_as.contains(payment))
+    }
+}
+
+/// To the shop's programs, of each order, in its own currency.
+fn by_hook(hooks: &[News], books: &Books) -> Result<(), String> {
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = hooks.iter().find(|news| !ids.insert(&news.id)) {
+        return Err(format!("{} came twice", twice.id));
+    }
+    let is_astray = |news: &&News| news.sign().is_some() && !books.orders.iter().any(|book| news.is_of(book));
+    if let Some(astray) = hooks.iter().find(is_astray) {
+        return Err(format!("{} {} is of no order", astray.kind, astray.about.object));
+    }
+    for book in books.orders.iter().filter(|book| !is_in_review(book)) {
+        let of_order: Vec<&News> = hooks.iter().filter(|news| news.is_of(book)).collect();
+        let paid = of_order.iter().filter(|news| news.kind == "order.paid");
+        let told_names: BTreeSet<&str> = paid.map(|news| &news.about.object[..]).collect();
+        let (told, owed) = (told_of(&of_order), owed_of(book));
+        if told != owed && !is_joined_late(book, &told_names) {
+            return Err(format!("of {} {told} was told, and {owed} is true", book.reference));
+        }
+        let foreign = |news: &&&News| news.sign().is_some() && news.about.currency.as_ref() != Some(&book.currency);
+        if let Some(foreign) = of_order.iter().find(foreign) {
+            return Err(format!("{} {} is in another currency", foreign.kind, foreign.about.object));
+        }
+    }
+    Ok(())
+}
+
+fn told_of(news: &[&News]) -> i64 {
+    let moved: i64 = news.iter().filter_map(|news| Some(news.sign()? * news.about.amount.unwrap_or(0))).sum();
+    let made = |failed: &News| {
+        let mut made = news.iter().filter(|news| news.sign() == Some(-1));
+        // It was told by its object, or by a step of its charge's sum.
+        made.any(|made| {
+            let by_step = !made.about.object.starts_with("re_") && made.about.amount == failed.about.amount;
+            made.about.object == failed.about.object || (by_step && made.about.payment == failed.about.payment)
+        })
+    };
+    let failed = news.iter().filter(|news| news.kind == "order.refund_failed" && made(news));
+    moved + failed.map(|news| news.about.amount.unwrap_or(0)).sum::<i64>()
+}
+
+fn owed_of(book: &OrderBook) -> i64 {
+    let of = |payment: &PaymentBook| {
+        let refunds = payment.refunds.iter().filter(|refund| refund.made == Owed::Always);
+        payment.amount - refunds.map(|refund| refund.amount).sum::<i64>()
+    };
+    book.payments.iter().filter(|payment| payment.complete && payment.amount > 0).map(of).sum()
+}
