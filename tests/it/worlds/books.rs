@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use stripe_simulator::{Books, OrderBook, PaymentBook};
+use stripe_simulator::{ApiVersion, Books, OrderBook, PaymentBook, RefundBook};
 
 use super::ids::Ids;
 use super::path;
 use crate::support::server::Receiver;
 
 /// Whether the orders are those of the books, in the list and each by its name.
-///
-/// `refunds`: each refund is known by its object.
-pub async fn orders_equal(receiver: &Receiver, ids: &Ids, books: &Books, refunds: bool) -> Result<(), String> {
+pub async fn orders_equal(receiver: &Receiver, ids: &Ids, books: &Books, version: ApiVersion) -> Result<(), String> {
     let answer = receiver.api("/api/orders?limit=100").await;
     let listed = answer.json["data"].as_array().unwrap();
     let own: Vec<&Value> = listed.iter().filter(|order| ids.is_own(order["reference"].as_str().unwrap())).collect();
@@ -27,7 +25,7 @@ pub async fn orders_equal(receiver: &Receiver, ids: &Ids, books: &Books, refunds
             scope && is_of(order["reference"].as_str().unwrap(), book)
         };
         let order = own.iter().find(is_it).ok_or_else(|| format!("no order {} of {names:?}", book.reference))?;
-        let (ours, theirs) = (seen(order, book, refunds), true_of(book, refunds));
+        let (ours, theirs) = (seen(order, book, version), true_of(book, version));
         if ours != theirs {
             return Err(format!("order {}:\n ours  {ours}\n books {theirs}\n{order:#}", book.reference));
         }
@@ -54,7 +52,7 @@ fn is_of(reference: &str, book: &OrderBook) -> bool {
     reference == book.reference || (alike && book.also_known_as.contains(reference))
 }
 
-fn seen(order: &Value, book: &OrderBook, refunds: bool) -> Value {
+fn seen(order: &Value, book: &OrderBook, version: ApiVersion) -> Value {
     let reasons: BTreeSet<&str> =
         order["review_reasons"].as_array().unwrap().iter().map(|reason| reason.as_str().unwrap()).collect();
     // An order with several payers has one of their addresses.
@@ -63,7 +61,7 @@ fn seen(order: &Value, book: &OrderBook, refunds: bool) -> Value {
         Some(email) => Some(email).filter(|email| !book.customer_emails.contains(*email)),
     };
     let payments = order["payments"].as_array().unwrap();
-    let payments: BTreeSet<String> = payments.iter().filter_map(|payment| shown_payment(payment, refunds)).collect();
+    let payments: BTreeSet<String> = payments.iter().filter_map(|payment| shown_payment(payment, version)).collect();
     json!({
         "status": order["status"], "money_status": money_status(order["money_status"].as_str().unwrap(), book),
         "review_reasons": reasons, "paid": order["amount_paid"], "refunded": order["amount_refunded"],
@@ -72,14 +70,14 @@ fn seen(order: &Value, book: &OrderBook, refunds: bool) -> Value {
     })
 }
 
-fn true_of(book: &OrderBook, refunds: bool) -> Value {
+fn true_of(book: &OrderBook, version: ApiVersion) -> Value {
     let email = book.customer_emails.is_empty().then_some("none");
     let (mut status, mut reasons) = (&book.status[..], book.review_reasons.clone());
     if gone_twice(book) {
         (status, _) = ("review", reasons.insert("refund_above_payment".to_owned()));
     }
     let payments: BTreeSet<String> =
-        book.payments.iter().filter_map(|payment| true_payment(payment, refunds)).collect();
+        book.payments.iter().filter_map(|payment| true_payment(payment, version)).collect();
     json!({
         "status": status, "money_status": money_status(&book.money_status, book), "review_reasons": reasons,
         "paid": book.amount_paid, "refunded": book.amount_refunded, "lost": book.amount_lost,
@@ -105,28 +103,55 @@ fn money_status<'a>(status: &'a str, book: &OrderBook) -> &'a str {
     if is_unsaid || gone_twice(book) { "unsaid" } else { status }
 }
 
+/// What a payment came to.
+pub struct Sums {
+    pub currency: String,
+    pub amount: i64,
+    pub refunded: i64,
+    pub lost: i64,
+}
+
+/// A payment's sums as it shows and tells them. Before Basil a converted payment has the currency in which it was charged,
+/// and only its session knows the shop's; the order's own sums are in the shop's in every version.
+pub fn sums(payment: &PaymentBook, version: ApiVersion) -> Sums {
+    if version.has_presentment_details() || payment.amount == 0 {
+        let (currency, amount) = (payment.currency.clone(), payment.amount);
+        return Sums { currency, amount, refunded: payment.amount_refunded, lost: payment.amount_lost };
+    }
+    let seen = &payment.presentment;
+    let lost = payment.amount_lost * seen.amount / payment.amount;
+    Sums { currency: seen.currency.clone(), amount: seen.amount, refunded: seen.amount_refunded, lost }
+}
+
+/// The amount of a refund, in the same currency as its payment's sums.
+pub fn refund_amount(refund: &RefundBook, version: ApiVersion) -> i64 {
+    if version.has_presentment_details() { refund.amount } else { refund.amount_presented }
+}
+
 /// One that moved money, with what of it moved; `None` of one that was only tried.
-fn shown_payment(payment: &Value, refunds: bool) -> Option<String> {
+fn shown_payment(payment: &Value, version: ApiVersion) -> Option<String> {
     let text = |field: &str| payment[field].as_str().map(str::to_owned);
     let number = |field: &str| payment[field].as_i64().unwrap();
     let name = text("payment_intent").or(text("invoice")).or(text("session"));
     let refund = |refund: &Value| {
         format!("{} {} {}", refund["id"].as_str().unwrap_or("-"), refund["amount"], refund["status"].as_str().unwrap())
     };
-    let listed: BTreeSet<String> = payment["refunds"].as_array().unwrap().iter().map(refund).collect();
-    let sums = [number("amount"), number("amount_refunded"), number("amount_lost")];
-    line(name, sums, text("currency"), if refunds { listed } else { BTreeSet::new() })
+    let refunds = payment["refunds"].as_array().unwrap().iter().map(refund).collect();
+    let currency = text("currency").unwrap_or_default();
+    let [amount, refunded, lost] = ["amount", "amount_refunded", "amount_lost"].map(number);
+    line(name, &Sums { currency, amount, refunded, lost }, refunds, version)
 }
 
-fn true_payment(payment: &PaymentBook, refunds: bool) -> Option<String> {
+fn true_payment(payment: &PaymentBook, version: ApiVersion) -> Option<String> {
     let name = [&payment.payment_intent, &payment.invoice, &payment.session].into_iter().flatten().next().cloned();
-    let listed = payment.refunds.iter().map(|refund| format!("{} {} {}", refund.id, refund.amount, refund.status));
-    let listed = if refunds { listed.collect() } else { BTreeSet::new() };
-    let sums = [payment.amount, payment.amount_refunded, payment.amount_lost];
-    line(name, sums, Some(payment.currency.clone()), listed)
+    let refund = |refund: &RefundBook| format!("{} {} {}", refund.id, refund_amount(refund, version), refund.status);
+    line(name, &sums(payment, version), payment.refunds.iter().map(refund).collect(), version)
 }
 
-fn line(name: Option<String>, sums: [i64; 3], currency: Option<String>, refunds: BTreeSet<String>) -> Option<String> {
-    let moved = sums.iter().any(|sum| *sum != 0);
-    moved.then(|| format!("{} {sums:?} {} {refunds:?}", name.unwrap_or_default(), currency.unwrap_or_default()))
+/// Refunds are compared where each has events of its own: before, only those that changed later are known by an object.
+fn line(name: Option<String>, sums: &Sums, refunds: BTreeSet<String>, version: ApiVersion) -> Option<String> {
+    let Sums { currency, amount, refunded, lost } = sums;
+    let refunds = if version.has_refund_events() { refunds } else { BTreeSet::new() };
+    let moved = *amount != 0 || *refunded != 0 || *lost != 0;
+    moved.then(|| format!("{} {amount} {refunded} {lost} {currency} {refunds:?}", name.unwrap_or_default()))
 }

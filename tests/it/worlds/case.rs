@@ -1,8 +1,15 @@
 //! A world, and how its deliveries arrive.
 
+use std::collections::BTreeSet;
+
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use stripe_simulator::{ApiVersion, Delivery, World, delivery_of, play, scripts, world, world_with_releases};
+use serde_json::Value;
+use stripe_simulator::{
+    ApiVersion, Delivery, OrderBook, World, delivery_of, play, scripts, world, world_with_releases,
+};
+
+use super::ids::is_address;
 
 /// What happens after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +43,6 @@ impl Case {
         }
     }
 
-    /// Whether every refund has events of its own, so that each is known by its object.
-    pub fn shows_refunds(&self) -> bool {
-        self.version.has_refund_events()
-    }
-
     /// Whether no payment is half told: its intent, its invoices and their links are of one moment, and Stripe tries to
     /// deliver each within the grace. Whatever comes later than that is told apart from what it belongs to: nothing
     /// links it.
@@ -53,6 +55,28 @@ impl Case {
         let (before, after) = self.sequence.split_at(n + 1);
         let new: Vec<i64> = after.iter().filter(|at| !before.contains(at)).filter_map(told).collect();
         before.iter().filter_map(told).all(|known| new.iter().all(|created| (known - created).abs() > 5))
+    }
+
+    /// The customers' addresses that the first `count` deliveries tell of an order: those that name any of its objects.
+    pub fn addresses(&self, count: usize, book: &OrderBook) -> BTreeSet<&str> {
+        let names: Vec<&String> = book.also_known_as.iter().chain([&book.reference]).collect();
+        let mut addresses = BTreeSet::new();
+        for at in &self.sequence[..count] {
+            match &self.world.deliveries[*at] {
+                Delivery::Event(event) => {
+                    let mut texts = Vec::new();
+                    texts_of(&event.body, &mut texts);
+                    if names.iter().any(|name| texts.contains(&&name[..])) {
+                        addresses.extend(texts.into_iter().filter(|text| is_address(text)));
+                    }
+                }
+                Delivery::Put { reference, body, .. } if names.contains(&reference) => {
+                    addresses.extend(body["email"].as_str());
+                }
+                Delivery::Put { .. } | Delivery::Release { .. } => {}
+            }
+        }
+        addresses
     }
 
     /// The deliveries for people to read, with what happens after each.
@@ -68,6 +92,15 @@ impl Case {
         };
         let end = |n: usize| if self.cuts[n] { format!(" | {:?}", self.pause(n)) } else { String::new() };
         self.sequence.iter().enumerate().map(|(n, at)| line(*at) + &end(n)).collect()
+    }
+}
+
+fn texts_of<'a>(body: &'a Value, texts: &mut Vec<&'a str>) {
+    match body {
+        Value::Array(all) => all.iter().for_each(|one| texts_of(one, texts)),
+        Value::Object(fields) => fields.values().for_each(|one| texts_of(one, texts)),
+        Value::String(text) => texts.push(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

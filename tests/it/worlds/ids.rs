@@ -11,9 +11,6 @@ const PREFIXES: [&str; 17] = [
     "cs_test_", "cs_live_", "pyr_1", "cus_",
 ];
 
-/// Where the customers have their addresses.
-const CUSTOMERS: &str = "@example.com";
-
 /// Renames what is of one world.
 pub struct Ids {
     tag: String,
@@ -101,5 +98,10 @@ impl Ids {
 }
 
 fn is_of_world(text: &str) -> bool {
-    PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || text.ends_with(CUSTOMERS)
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || is_address(text)
+}
+
+/// Whether a text of a body is a customer's address.
+pub fn is_address(text: &str) -> bool {
+    text.contains('@') && !text.contains([' ', '/'])
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mail_parser::MessageParser;
 use ringup::notices::About;
-use stripe_simulator::{Books, OrderBook, Owed, PaymentBook};
+use stripe_simulator::{ApiVersion, Books, OrderBook, Owed, PaymentBook};
 
-use super::books::is_in_review;
+use super::books::{is_in_review, refund_amount, sums};
+use super::case::Case;
 use super::ids::Ids;
 use super::{House, SHOP};
 use crate::support::hooks::Hook;
@@ -15,7 +16,9 @@ use crate::support::smtp::Received;
 /// What came to rest after one world.
 pub struct Sinks<'a> {
     pub house: &'a House,
-    pub mails: Vec<Received>,
+    pub case: &'a Case,
+    /// Each with how many deliveries had arrived when it was sent.
+    pub mails: Vec<(usize, Received)>,
     pub hooks: Vec<Hook>,
     pub ids: &'a Ids,
 }
@@ -24,11 +27,12 @@ pub struct Sinks<'a> {
 pub fn adds_up(sinks: &Sinks<'_>, books: &Books) -> Result<(), String> {
     nothing_is_left(sinks)?;
     let rows = rows(sinks);
-    let mails = sinks.mails.iter().map(|mail| read(mail, &rows)).collect::<Result<Vec<_>, _>>()?;
+    let mails = sinks.mails.iter().map(|(arrived, mail)| read(mail, *arrived, &rows));
+    let mails = mails.collect::<Result<Vec<_>, _>>()?;
     let mails: Vec<Mail> = mails.into_iter().flatten().collect();
-    by_mail(&mails, books).map_err(|why| format!("by mail: {why}: {mails:#?}"))?;
+    by_mail(&mails, sinks, books).map_err(|why| format!("by mail: {why}: {mails:#?}"))?;
     let hooks: Vec<News> = sinks.hooks.iter().map(news).collect();
-    by_hook(&hooks, books).map_err(|why| format!("by webhook: {why}: {hooks:#?}"))
+    by_hook(&hooks, books, sinks.case.version).map_err(|why| format!("by webhook: {why}: {hooks:#?}"))
 }
 
 /// All was sent but what a review holds, and nothing was given up.
@@ -60,6 +64,8 @@ fn rows(sinks: &Sinks<'_>) -> BTreeMap<String, Row> {
 #[derive(Debug)]
 struct Mail {
     to: String,
+    /// How many deliveries had arrived when it was sent.
+    arrived: usize,
     /// Its notice's key.
     key: String,
     /// 1 of money that came or came back, −1 of money that was given back.
@@ -83,12 +89,15 @@ fn label(notice: &str) -> Option<(&'static str, i64)> {
 }
 
 /// Reads a mail; `None` of one that tells of no money that moved.
-fn read(received: &Received, rows: &BTreeMap<String, Row>) -> Result<Option<Mail>, String> {
+fn read(received: &Received, arrived: usize, rows: &BTreeMap<String, Row>) -> Result<Option<Mail>, String> {
     let parsed = MessageParser::default().parse(received.data.as_bytes()).unwrap();
     let id = parsed.message_id().unwrap().split('@').next().unwrap();
     let (_, notice, key, about) = rows.get(id).ok_or_else(|| format!("no message of the world is {id}"))?;
     let to = parsed.to().unwrap().first().unwrap().address().unwrap().to_owned();
-    assert_eq!(received.to, [to.clone()], "{key}: the envelope and the header");
+    // An odd address is in quotes on its way.
+    let envelope: Vec<String> = received.to.iter().map(|to| to.replace('"', "")).collect();
+    assert_eq!(envelope, [to.replace('"', "")], "{key}: the envelope and the header");
+    let to = to.replace('"', "");
     let Some((label, sign)) = label(notice) else {
         let for_the_shop = ["order.review", "order.disputed", "order.dispute_closed"].contains(&&notice[..]);
         let for_the_customer = ["order.awaiting_funds", "order.payment_failed"].contains(&&notice[..]);
@@ -108,7 +117,7 @@ fn read(received: &Received, rows: &BTreeMap<String, Row>) -> Result<Option<Mail
         return Err(format!("{key} says {amount} {currency}, and is about {seen:?}"));
     }
     let payment = about.payment.clone().ok_or_else(|| format!("{key} is about no payment"))?;
-    Ok(Some(Mail { to, key: key.clone(), sign, amount, currency, object: about.object.clone(), payment }))
+    Ok(Some(Mail { to, arrived, key: key.clone(), sign, amount, currency, object: about.object.clone(), payment }))
 }
 
 /// An amount as English readers read it, in the minor unit.
@@ -125,8 +134,7 @@ fn parse(money: &str) -> Option<(i64, String)> {
 }
 
 /// To each payer, in the currency that they saw.
-fn by_mail(mails: &[Mail], books: &Books) -> Result<(), String> {
-    to_the_right_payer(mails, books)?;
+fn by_mail(mails: &[Mail], sinks: &Sinks<'_>, books: &Books) -> Result<(), String> {
     each_refund_once(mails, books)?;
     let told_names: BTreeSet<&str> = mails.iter().filter_map(|mail| mail.key.strip_prefix("order.paid:")).collect();
     let left_out = |book: &&OrderBook| is_in_review(book) || is_joined_late(book, &told_names);
@@ -134,7 +142,8 @@ fn by_mail(mails: &[Mail], books: &Books) -> Result<(), String> {
     let left_out: BTreeSet<&String> = left_out.filter_map(|payment| payment.payer.as_ref()).collect();
     let mut told: BTreeMap<(String, String), i64> = BTreeMap::new();
     for mail in mails {
-        *told.entry((mail.to.clone(), mail.currency.clone())).or_default() += mail.sign * mail.amount;
+        let payer = payer(mail, sinks, books)?;
+        *told.entry((payer, mail.currency.clone())).or_default() += mail.sign * mail.amount;
     }
     let owed: BTreeMap<_, i64> =
         books.ledger().into_iter().map(|(payer, ledger)| (payer, ledger.paid - ledger.refunded)).collect();
@@ -149,17 +158,21 @@ fn by_mail(mails: &[Mail], books: &Books) -> Result<(), String> {
     Ok(())
 }
 
-/// Nobody reads of another one's payment.
-fn to_the_right_payer(mails: &[Mail], books: &Books) -> Result<(), String> {
-    for mail in mails {
-        let of = |payment: &&PaymentBook| names(payment).any(|name| *name == mail.payment);
-        let payers: BTreeSet<&String> =
-            books.orders.iter().flat_map(|book| &book.payments).filter(of).filter_map(|it| it.payer.as_ref()).collect();
-        if !payers.contains(&mail.to) {
-            return Err(format!("{} was sent to {}, its payer is {payers:?}", mail.key, mail.to));
+/// The payer whom a mail concerns: nobody else may read it. It may have gone to another address of the same order as long
+/// as the payer's better one had not arrived, such as the one that the shop registers.
+fn payer(mail: &Mail, sinks: &Sinks<'_>, books: &Books) -> Result<String, String> {
+    let of = |payment: &&PaymentBook| names(payment).any(|name| *name == mail.payment);
+    let (case, ids) = (sinks.case, sinks.ids);
+    for (book, original) in books.orders.iter().zip(&case.world.books.orders) {
+        let Some(payer) = book.payments.iter().find(of).and_then(|payment| payment.payer.clone()) else { continue };
+        let known: BTreeSet<String> =
+            case.addresses(mail.arrived, original).into_iter().map(|address| ids.name(address)).collect();
+        if mail.to == payer || (known.contains(&mail.to) && !known.contains(&payer)) {
+            return Ok(payer);
         }
+        return Err(format!("{} was sent to {}, its payer is {payer}, known were {known:?}", mail.key, mail.to));
     }
-    Ok(())
+    Err(format!("{} was sent to {}, and no payer is known", mail.key, mail.to))
 }
 
 /// No more mails tell that an amount was given back than refunds of it were made.
@@ -196,7 +209,7 @@ fn is_joined_late(book: &OrderBook, told: &BTreeSet<&str>) -> bool {
     told.iter().filter(of_order).any(|name| !best.contains(&(*name).to_owned()))
 }
 
-/// A webhook, as a program understands it.
+/// A webhook about money that moved, as a program understands it.
 #[derive(Debug)]
 struct News {
     id: String,
@@ -211,66 +224,74 @@ fn news(hook: &Hook) -> News {
 }
 
 impl News {
-    /// 1 of money that came in, −1 of money that was given back; a refund that failed is told apart.
-    fn sign(&self) -> Option<i64> {
-        match &self.kind[..] {
-            "order.paid" => Some(1),
-            // Where parts add up to the whole, that is said without an amount.
-            "order.refunded" | "order.partially_refunded" => self.about.amount.map(|_| -1),
-            _ => None,
-        }
+    /// Money that came in, that was given back (where parts add up to the whole, that is said without an amount), and
+    /// that came back.
+    fn moves(&self) -> bool {
+        self.about.amount.is_some()
+            && (self.is_made() || ["order.paid", "order.refund_failed"].contains(&&self.kind[..]))
     }
 
-    fn is_of(&self, book: &OrderBook) -> bool {
-        let payment = self.about.payment.as_ref();
-        payment.is_some_and(|payment| *payment == book.reference || book.also_known_as.contains(payment))
+    fn is_made(&self) -> bool {
+        ["order.refunded", "order.partially_refunded"].contains(&&self.kind[..])
+    }
+
+    fn is_of(&self, payment: &PaymentBook) -> bool {
+        self.about.payment.as_ref().is_some_and(|of| names(payment).any(|name| name == of))
     }
 }
 
-/// To the shop's programs, of each order, in its own currency.
-fn by_hook(hooks: &[News], books: &Books) -> Result<(), String> {
+/// To the shop's programs, of each payment.
+fn by_hook(hooks: &[News], books: &Books, version: ApiVersion) -> Result<(), String> {
     let mut ids = BTreeSet::new();
     if let Some(twice) = hooks.iter().find(|news| !ids.insert(&news.id)) {
         return Err(format!("{} came twice", twice.id));
     }
-    let is_astray = |news: &&News| news.sign().is_some() && !books.orders.iter().any(|book| news.is_of(book));
+    let payments = || books.orders.iter().flat_map(|book| &book.payments);
+    let is_astray = |news: &&News| news.moves() && !payments().any(|payment| news.is_of(payment));
     if let Some(astray) = hooks.iter().find(is_astray) {
-        return Err(format!("{} {} is of no order", astray.kind, astray.about.object));
+        return Err(format!("{} {} is of no payment", astray.kind, astray.about.object));
     }
     for book in books.orders.iter().filter(|book| !is_in_review(book)) {
-        let of_order: Vec<&News> = hooks.iter().filter(|news| news.is_of(book)).collect();
-        let paid = of_order.iter().filter(|news| news.kind == "order.paid");
-        let told_names: BTreeSet<&str> = paid.map(|news| &news.about.object[..]).collect();
-        let (told, owed) = (told_of(&of_order), owed_of(book));
-        if told != owed && !is_joined_late(book, &told_names) {
-            return Err(format!("of {} {told} was told, and {owed} is true", book.reference));
+        let of_order = |news: &&News| news.kind == "order.paid" && book.payments.iter().any(|it| news.is_of(it));
+        let told_names = hooks.iter().filter(of_order).map(|news| &news.about.object[..]).collect();
+        if is_joined_late(book, &told_names) {
+            continue;
         }
-        let foreign = |news: &&&News| news.sign().is_some() && news.about.currency.as_ref() != Some(&book.currency);
-        if let Some(foreign) = of_order.iter().find(foreign) {
-            return Err(format!("{} {} is in another currency", foreign.kind, foreign.about.object));
+        for payment in book.payments.iter().filter(|payment| payment.complete && payment.amount > 0) {
+            let of_payment: Vec<&News> = hooks.iter().filter(|news| news.moves() && news.is_of(payment)).collect();
+            of_one_payment(&of_payment, payment, version)
+                .map_err(|why| format!("{} of {}: {why}", names(payment).next().unwrap(), book.reference))?;
         }
     }
     Ok(())
 }
 
-fn told_of(news: &[&News]) -> i64 {
-    let moved: i64 = news.iter().filter_map(|news| Some(news.sign()? * news.about.amount.unwrap_or(0))).sum();
-    let made = |failed: &News| {
-        let mut made = news.iter().filter(|news| news.sign() == Some(-1));
-        // It was told by its object, or by a step of its charge's sum.
-        made.any(|made| {
-            let by_step = !made.about.object.starts_with("re_") && made.about.amount == failed.about.amount;
-            made.about.object == failed.about.object || (by_step && made.about.payment == failed.about.payment)
-        })
-    };
-    let failed = news.iter().filter(|news| news.kind == "order.refund_failed" && made(news));
-    moved + failed.map(|news| news.about.amount.unwrap_or(0)).sum::<i64>()
-}
-
-fn owed_of(book: &OrderBook) -> i64 {
-    let of = |payment: &PaymentBook| {
-        let refunds = payment.refunds.iter().filter(|refund| refund.made == Owed::Always);
-        payment.amount - refunds.map(|refund| refund.amount).sum::<i64>()
-    };
-    book.payments.iter().filter(|payment| payment.complete && payment.amount > 0).map(of).sum()
+/// What was told as paid is the payment; of what was told as given back, less what was told as failed, what went back is
+/// left. A failure counts only where its refund was told as made. Refunds of one amount that are known by steps of a sum
+/// differ in nothing that was told, so that they are counted.
+fn of_one_payment(news: &[&News], payment: &PaymentBook, version: ApiVersion) -> Result<(), String> {
+    let true_sums = sums(payment, version);
+    if let Some(foreign) = news.iter().find(|news| news.about.currency.as_ref() != Some(&true_sums.currency)) {
+        return Err(format!("{} is not in {}", foreign.kind, true_sums.currency));
+    }
+    let amount = |news: &News| news.about.amount.unwrap_or_default();
+    let paid: i64 = news.iter().filter(|news| news.kind == "order.paid").map(|news| amount(news)).sum();
+    if paid != true_sums.amount {
+        return Err(format!("{paid} was told as paid, and {} is true", true_sums.amount));
+    }
+    let (made, failed): (Vec<&News>, Vec<&News>) =
+        news.iter().filter(|news| news.kind != "order.paid").partition(|news| news.is_made());
+    let refunds = || payment.refunds.iter().map(|refund| (refund_amount(refund, version), refund));
+    let told = made.iter().chain(&failed).map(|news| amount(news));
+    for back in told.chain(refunds().map(|(amount, _)| amount)).collect::<BTreeSet<i64>>() {
+        let alike = |all: &[&News]| all.iter().filter(|news| amount(news) == back).count();
+        let live = refunds().filter(|(amount, refund)| *amount == back && refund.made == Owed::Always).count();
+        let taken_back = |news: &&&News| failed.iter().any(|failed| failed.about.object == news.about.object);
+        let taken_back = made.iter().filter(|news| amount(news) == back).filter(taken_back).count();
+        let (made, failed) = (alike(&made), alike(&failed));
+        if made < live + taken_back || made > live + failed {
+            return Err(format!("{made} of {back} were told as given back and {failed} as failed, {live} are"));
+        }
+    }
+    Ok(())
 }
