@@ -6,7 +6,7 @@ use mail_parser::MessageParser;
 use ringup::notices::About;
 use stripe_simulator::{ApiVersion, Books, OrderBook, Owed, PaymentBook};
 
-use super::books::{is_in_review, refund_amount, sums};
+use super::books::{refund_amount, sums};
 use super::case::Case;
 use super::ids::Ids;
 use super::{House, SHOP};
@@ -35,12 +35,11 @@ pub fn adds_up(sinks: &Sinks<'_>, books: &Books) -> Result<(), String> {
     by_hook(&hooks, books, sinks.case.version).map_err(|why| format!("by webhook: {why}: {hooks:#?}"))
 }
 
-/// All was sent but what a review holds, and nothing was given up.
+/// All was sent, and nothing was given up.
 fn nothing_is_left(sinks: &Sinks<'_>) -> Result<(), String> {
     let rows = format!(
-        "SELECT concat_ws(' ', dedupe_key, m.state, last_error) AS text FROM outbox m LEFT JOIN orders o ON o.id = m.order_id \
-         WHERE m.dedupe_key LIKE '%{}%' AND (m.state = 'queued' AND (NOT m.held OR o.status <> 'review') \
-               OR m.state = 'dead' AND m.last_error NOT LIKE 'superseded%')",
+        "SELECT concat_ws(' ', dedupe_key, state, last_error) AS text FROM outbox WHERE dedupe_key LIKE '%{}%' \
+           AND (state = 'queued' OR state = 'dead' AND last_error NOT LIKE 'superseded%')",
         sinks.ids.tag()
     );
     let left = sinks.house.texts(&rows);
@@ -137,8 +136,8 @@ fn parse(money: &str) -> Option<(i64, String)> {
 fn by_mail(mails: &[Mail], sinks: &Sinks<'_>, books: &Books) -> Result<(), String> {
     each_refund_once(mails, books)?;
     let told_names: BTreeSet<&str> = mails.iter().filter_map(|mail| mail.key.strip_prefix("order.paid:")).collect();
-    let left_out = |book: &&OrderBook| is_in_review(book) || is_joined_late(book, &told_names);
-    let left_out = books.orders.iter().filter(left_out).flat_map(|book| &book.payments);
+    let left_out = books.orders.iter().filter(|book| is_joined_late(book, &told_names));
+    let left_out = left_out.flat_map(|book| &book.payments);
     let left_out: BTreeSet<&String> = left_out.filter_map(|payment| payment.payer.as_ref()).collect();
     let mut told: BTreeMap<(String, String), i64> = BTreeMap::new();
     for mail in mails {
@@ -251,7 +250,7 @@ fn by_hook(hooks: &[News], books: &Books, version: ApiVersion) -> Result<(), Str
     if let Some(astray) = hooks.iter().find(is_astray) {
         return Err(format!("{} {} is of no payment", astray.kind, astray.about.object));
     }
-    for book in books.orders.iter().filter(|book| !is_in_review(book)) {
+    for book in &books.orders {
         let of_order = |news: &&News| news.kind == "order.paid" && book.payments.iter().any(|it| news.is_of(it));
         let told_names = hooks.iter().filter(of_order).map(|news| &news.about.object[..]).collect();
         if is_joined_late(book, &told_names) {
