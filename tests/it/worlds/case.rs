@@ -110,7 +110,8 @@ pub fn drawn(seed: u64) -> Case {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let script = if seed % 3 == 0 { draw(&mut runner, &world_with_releases()) } else { draw(&mut runner, &world()) };
+    let script =
+        if seed.is_multiple_of(3) { draw(&mut runner, &world_with_releases()) } else { draw(&mut runner, &world()) };
     let world = play(&script);
     let (sequence, cuts) = draw(&mut runner, &delivery_of(&world));
     let pause = proptest::sample::select(vec![Pause::None, Pause::Short, Pause::Long]);
