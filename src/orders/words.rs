@@ -9,6 +9,7 @@ use super::browse::Stored;
 use super::facts::address::Address;
 use super::facts::label::{label, normalized};
 use super::facts::shop::{Compare, Expectation, LineItem, Payments};
+use super::facts::{Reference, ReferenceKind};
 use super::reading::Reading;
 use super::{Facts, Name, Scope};
 use crate::inbox::{NewEvent, State};
@@ -144,6 +145,16 @@ impl Addressed {
         Ok(Self { scope, name, facts })
     }
 
+    /// The order that bears the label `asked`, where this one only answers to it. A shop may take an intent for another
+    /// order: the earlier label is no name of it any more, and what the shop expects of it is that label's own.
+    pub fn bearing(&self, asked: &str) -> Option<Self> {
+        let own = Self::unknown(self.scope.clone(), asked);
+        let Name::Label(label) = &own.name else { return None };
+        let is_its_object = |reference: &Reference| reference.kind != ReferenceKind::Label && reference.value == *label;
+        let is_another = *label != self.name.as_str() && !self.facts.references().iter().any(is_its_object);
+        is_another.then_some(own)
+    }
+
     /// The event that says `expected` of this order; none where that is what it expects already.
     pub fn expect(&self, conn: &mut PgConnection, expected: &Expected) -> QueryResult<Option<NewEvent>> {
         let known = Reading::of(&self.facts).expectation;
@@ -240,6 +251,14 @@ mod tests {
         assert_eq!(known.sequence, 3);
         assert!(said.is(known));
         assert!(!Expected { amount: Some(1), ..said }.is(known));
+    }
+
+    #[test]
+    fn a_label_that_an_order_only_answers_to_is_another_order_and_an_id_of_stripes_is_not() {
+        let order = Addressed::unknown(Scope::new("acct_1", true), "R-2");
+        let other = order.bearing(" R-1 ").unwrap();
+        assert_eq!((other.name, other.scope), (Name::Label("R-1".to_owned()), order.scope.clone()));
+        assert!(order.bearing("R-2").is_none() && order.bearing("pi_3abc").is_none());
     }
 
     #[test]

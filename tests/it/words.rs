@@ -167,3 +167,36 @@ async fn nonsense_is_refused_and_stores_nothing() {
     assert_eq!(open.status(), 401);
     assert_eq!(count(&mut db.conn(), "SELECT count(*) FROM events"), 0);
 }
+
+#[actix_rt::test]
+async fn what_is_expected_of_a_label_that_a_late_event_takes_away_is_that_labels_own() {
+    let db = TestDb::new();
+    let receiver = Receiver::start_with(&db.url(), &[("STRIPE_MODE", "any")]);
+    let intent = |status: &str, created: i64, label: &str| {
+        let object = json!({ "id": "pi_1", "object": "payment_intent", "status": status, "amount": 1600, "currency": "eur",
+            "amount_received": if status == "succeeded" { 1600 } else { 0 }, "metadata": { "order_id": label } });
+        let kind = if status == "succeeded" { "payment_intent.succeeded" } else { "payment_intent.created" };
+        json!({ "id": format!("evt_{created}"), "object": "event", "type": kind, "livemode": false, "created": created,
+            "data": { "object": object } })
+    };
+    let charge = json!({ "id": "ch_1", "object": "charge", "status": "succeeded", "amount": 1600, "amount_captured": 1600,
+        "amount_refunded": 0, "captured": true, "paid": true, "currency": "eur", "payment_intent": "pi_1",
+        "metadata": { "order_id": "R-1" } });
+    let charged = json!({ "id": "evt_ch", "object": "event", "type": "charge.succeeded", "livemode": false, "created": 1_795_886_406,
+        "data": { "object": charge } });
+    // The draft's label comes late: for now the charge's own copy of the label is outranked.
+    for event in [charged, intent("requires_payment_method", 1_795_886_400, "R-draft")] {
+        assert_eq!(receiver.deliver(event.to_string().as_bytes()).await.code(), "accepted");
+    }
+    let expected = json!({ "amount": 1600, "currency": "eur", "email": "ada@example.org" });
+    let answer = receiver.call("PUT", "/api/orders/R-1?livemode=false", &expected).await;
+    assert_eq!((answer.status, &answer.json["reference"]), (201, &json!("R-1")), "{}", answer.json);
+    let answer = receiver.call("PUT", "/api/orders/R-1?livemode=false", &expected).await;
+    assert_eq!((answer.status, &answer.json["reference"]), (200, &json!("R-1")), "{}", answer.json);
+    receiver.deliver(intent("succeeded", 1_795_886_406, "R-1").to_string().as_bytes()).await;
+    let listed = receiver.api("/api/orders").await.json["data"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:#}");
+    let order = &listed[0];
+    let seen = (&order["reference"], &order["status"], &order["amount_expected"], &order["customer_email"]);
+    assert_eq!(seen, (&json!("R-1"), &json!("paid"), &json!(1600), &json!("ada@example.org")), "{order:#}");
+}

@@ -113,6 +113,10 @@ fn prepare(conn: &mut PgConnection, rules: &Rules, named: &Named, word: &Word) -
         Some(stored) => Addressed::known(stored)?,
         None => Addressed::unknown(scope(conn, rules, named)?, &named.reference),
     };
+    let (addressed, row) = match (word, addressed.bearing(&named.reference)) {
+        (Word::Expected(_), Some(bearing)) => (bearing, None),
+        _ => (addressed, row),
+    };
     let event = match (word, &row) {
         (Word::Released(_), None) => return Ok(Prepared::NotFound),
         (Word::Released(released), Some(row)) if released.version.is_some_and(|seen| seen != row.version) => {
