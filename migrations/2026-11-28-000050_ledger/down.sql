@@ -1,1 +1,2 @@
 DROP INDEX orders_subscription;
+ALTER TABLE orders ALTER subscription TYPE text;

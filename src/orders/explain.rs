@@ -1,6 +1,7 @@
 //! An order's timeline and its rebuilding: both read its events anew, in the sequence of storing.
 
 use super::browse::{self, Stored};
+use super::extract;
 use super::facts::Facts;
 use super::timeline::{Change, Effect, Fold, Outcome};
 use super::{Incoming, Labelling, Order, Settings, Taken, reconcile, take_stored};
@@ -44,11 +45,15 @@ pub fn timeline(
             return false;
         }
         let taken = (event.state == "processed").then(|| take_stored(&event.source, &body, &settings.labelling));
+        let no_label = || extract::unusable_label(&body, &settings.labelling);
         match (&taken, event.id > after) {
             (Some(Taken::Facts(facts)), false) => fold.skip(facts),
             (_, false) => {}
             (_, true) => {
-                let effect = effect(&mut fold, &event, taken.as_ref());
+                let mut effect = effect(&mut fold, &event, taken.as_ref());
+                if let Some(why) = no_label().filter(|_| event.source != "shop") {
+                    effect.because = format!("{}; {why}", effect.because);
+                }
                 steps.push(Step { event, effect });
             }
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::Labelling;
 use super::facts::address::Address;
-use super::facts::label::label;
+use super::facts::label::{self, label};
 use super::facts::shop::{Compare, Expectation, LineItem, Payments, Release, Shop};
 use super::facts::{Facts, Seen, charge, dispute, invoice, payment_intent, refund, review, session};
 use crate::source::fields::{Fields, Unusable, is_currency, is_id};
@@ -212,6 +212,14 @@ pub fn take_stored(source: &str, body: &[u8], labelling: &Labelling) -> Taken {
             Err(error) => Taken::Quarantined(error.to_string()),
         },
         _ => Taken::Ignored("no_order"),
+    }
+}
+
+/// Why the reference that an event's object bears names no order, if it cannot.
+pub fn unusable_label(body: &[u8], labelling: &Labelling) -> Option<String> {
+    match stripe::parse(body).ok()?.payload {
+        Payload::Snapshot(Some(fields)) => label::problem(&fields, labelling),
+        Payload::Snapshot(None) | Payload::Thin { .. } | Payload::None => None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::customer;
 use super::facts::shop::{Compare, Expectation, LineItem, Payments};
 use super::facts::{Facts, Name};
 use super::reading::Reading;
-use super::reviews::Review;
+use super::reviews::{Reason, Review};
 
 /// What an order is. The first that holds, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,7 +188,7 @@ impl Sums {
         }
         if self.paid == 0 {
             let full = reading.attempts.iter().any(|attempt| attempt.full);
-            if full && !expects_several(reading).is_some_and(|amount| self.credited < amount) {
+            if full && expects_several(reading).is_none_or(|amount| self.credited >= amount) {
                 return Status::Paid;
             }
             return reading.attempts.iter().map(|attempt| attempt.state).min().unwrap_or(Status::Pending);
@@ -199,7 +199,7 @@ impl Sums {
         }
         let comes_to = holding.iter().fold(0_i64, |sum, attempt| sum.saturating_add(attempt.comes_to()));
         let own = holding.iter().fold(0_i64, |sum, attempt| sum.saturating_add(attempt.own_price()));
-        let expected = expected(reading, currency).unwrap_or(own);
+        let expected = expected(reading, currency).filter(|_| !is_mismatch_accepted(reading)).unwrap_or(own);
         if comes_to >= expected {
             return Status::Paid;
         }
@@ -214,6 +214,13 @@ impl Sums {
 /// The attempts whose money is in the order's currency.
 fn counted<'r, 'a>(reading: &'r Reading<'a>, currency: Option<&'r str>) -> impl Iterator<Item = &'r Attempt<'a>> {
     reading.attempts.iter().filter(move |attempt| attempt.price.is_none_or(|price| Some(price.currency) == currency))
+}
+
+/// Whether a person released the order although its amount is not the one that the shop expects.
+fn is_mismatch_accepted(reading: &Reading<'_>) -> bool {
+    let is_mismatch = |review: &&Review| review.reason == Reason::AmountMismatch;
+    reading.reviews.iter().any(|review| is_mismatch(&review))
+        && !reading.open_reviews().any(|review| is_mismatch(&review))
 }
 
 /// What the shop expects the payments to come to, if that can be compared.

@@ -320,9 +320,9 @@ fn tell(plan: &mut Plan, settings: &Settings, before: &Before<'_>, id: Uuid, ord
     match was_held {
         None if !plan.settled.is_empty() => {
             if held {
-                plan.holds.push(id)
+                plan.holds.push(id);
             } else {
-                plan.releases.push(id)
+                plan.releases.push(id);
             }
         }
         Some(false) if held => plan.holds.push(id),

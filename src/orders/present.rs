@@ -38,7 +38,8 @@ pub fn shown(order: &OrderRow, labelling: &Labelling) -> Value {
     shown
 }
 
-fn of(facts: &Facts, metadata_key: &str) -> OrderDetails {
+/// The same from facts.
+pub(super) fn of(facts: &Facts, metadata_key: &str) -> OrderDetails {
     let reading = Reading::of(facts);
     let order = Order::of("", &reading);
     let components = || reading.attempts.iter().map(|attempt| &attempt.component);
@@ -61,7 +62,7 @@ fn metadata(component: &Component<'_>, key: &str) -> Option<BTreeMap<String, Str
     Some(best.into_iter().find_map(newest)?.whole(key))
 }
 
-fn newest<'a>(said: Vec<(i64, &'a Metadata)>) -> Option<&'a Metadata> {
+fn newest(said: Vec<(i64, &Metadata)>) -> Option<&Metadata> {
     said.into_iter().filter(|(_, said)| !said.is_empty()).max_by_key(|(at, _)| *at).map(|(_, said)| said)
 }
 

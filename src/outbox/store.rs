@@ -136,7 +136,6 @@ pub(super) fn claim(
     room: &Room<'_>,
     lease: Duration,
 ) -> QueryResult<Vec<Claimed>> {
-    let (busy, counts): (Vec<&str>, Vec<i32>) = room.busy.iter().map(|(id, count)| (id.as_str(), *count)).unzip();
     const CLAIM: &str = concat!(
         "WITH turn AS MATERIALIZED ( \
              SELECT d.id FROM destinations d WHERE d.kind = 'slack' AND d.state = 'active' AND d.next_at <= now() \
@@ -175,6 +174,7 @@ pub(super) fn claim(
                    m.created_at, due.next_at AS due_at, clock_timestamp() AS since, d.url, d.relay, d.secret, \
                    CASE WHEN d.previous_until > now() THEN d.previous_secret END AS previous_secret"
     );
+    let (busy, counts): (Vec<&str>, Vec<i32>) = room.busy.iter().map(|(id, count)| (id.as_str(), *count)).unzip();
     let due = prepared!(CLAIM)
         .bind::<Integer, _>(room.mails)
         .bind::<Integer, _>(room.others)

@@ -268,7 +268,7 @@ async fn the_command_line_shows_replays_and_releases() {
     let path = format!("/api/orders/{}", stream.reference);
     assert_eq!(receiver.call("PUT", &path, &word).await.status, 201);
     deliver(&receiver, &stream).await;
-    receiver.settle().await;
+    receiver.settle_past_grace(&db).await;
     let shown = text(&ringup(&db, &["orders", "show", &stream.reference]));
     assert!(shown.contains("in review") && shown.contains("order.expectation"), "{shown}");
     assert!(stream.events.iter().all(|event| shown.contains(&event.id)), "{shown}");

@@ -36,3 +36,4 @@ mod sync;
 mod thin;
 mod watch;
 mod words;
+mod worlds;

@@ -129,7 +129,7 @@ fn renewed(attempt: &Attempt<'_>, owed: &mut Owed) {
         if state.renewal && (invoice.paid() && state.paid > 0 || invoice.credited() > 0) {
             let amount_credited = Some(invoice.credited()).filter(|credited| *credited > 0);
             let payment = attempt.payments.first().map(|payment| payment.name.to_owned());
-            let about = About { amount_credited, payment, ..amount(state.paid, Some(&state.asked.currency)) };
+            let about = About { payment, amount_credited, ..amount(state.paid, Some(&state.asked.currency)) };
             owed.add(Kind::OrderRenewed, id, about);
         }
     }

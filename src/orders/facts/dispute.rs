@@ -8,6 +8,7 @@ use super::{Facts, Seen};
 use crate::source::fields::{Fields, Unusable};
 
 /// What is known of a dispute.
+#[allow(clippy::struct_excessive_bools, reason = "each was seen or not, and merges by itself")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispute {
     /// Its greatest snapshot.

@@ -294,7 +294,7 @@ fn told_of(world: &World, sequence: &[usize], cuts: &[bool], pauses: &[u8]) -> V
 macro_rules! worlds {
     ($($name:ident),+) => {$(
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() })]
             #[test]
             fn $name((script, sequence, cuts, pauses) in delivered()) {
                 let world = play(&script);
@@ -308,4 +308,7 @@ macro_rules! worlds {
     )+};
 }
 
-worlds!(worlds_1, worlds_2, worlds_3, worlds_4, worlds_5, worlds_6, worlds_7, worlds_8);
+worlds!(
+    worlds_1, worlds_2, worlds_3, worlds_4, worlds_5, worlds_6, worlds_7, worlds_8, worlds_9, worlds_10, worlds_11,
+    worlds_12, worlds_13, worlds_14, worlds_15, worlds_16, worlds_17, worlds_18, worlds_19, worlds_20
+);

@@ -107,7 +107,8 @@ impl Store {
             self.references.insert(reference.clone(), home);
         }
         name_all(&mut named, &sets);
-        let locked: HashMap<Uuid, Locked> = self.rows.iter().map(|(id, row)| (*id, row.locked(*id))).collect();
+        let known = named.iter().flatten().filter_map(|id| Some((*id, self.rows.get(id)?.locked(*id))));
+        let locked: HashMap<Uuid, Locked> = known.collect();
         for set in &sets {
             let plan = compute(set, &incoming, &named, &locked, &self.settings, None).unwrap();
             self.apply(plan);
@@ -136,7 +137,9 @@ impl Store {
         self.messages.retain(|m| !(untold(m) && plan.withdrawals.contains(&m.key)));
         let mut notices: Vec<&NewNotice> = plan.notices.iter().collect();
         notices.sort_by_key(|notice| matches!(notice.only, Some(Only::MoreThan { .. })));
-        notices.into_iter().for_each(|notice| self.queue(notice));
+        for notice in notices {
+            self.queue(notice);
+        }
         for (key, about) in &plan.end_waits {
             for message in self.messages.iter_mut().filter(|m| m.key == *key && untold(m) && m.waiting) {
                 (message.waiting, message.about) = (false, about.clone());
@@ -246,7 +249,7 @@ impl Row {
 
     /// What is shown beside its columns.
     pub fn details(&self) -> OrderDetails {
-        present::details(&serde_json::to_string(&self.facts).unwrap(), &Labelling::default()).unwrap()
+        present::of(&self.facts, &Labelling::default().metadata_key)
     }
 }
 

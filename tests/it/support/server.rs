@@ -163,22 +163,34 @@ impl Receiver {
     /// Drives the workers until there is nothing left that is due.
     pub async fn settle(&self) {
         loop {
-            let (pool, rules) = (self.pool.clone(), self.rules.clone());
-            let applied =
-                tokio::task::spawn_blocking(move || worker::apply_pending(&pool, &rules)).await.unwrap().unwrap();
-            if applied + outbox::run_once(&self.outbox).await.unwrap() == 0 {
+            if self.apply_pending().await + outbox::run_once(&self.outbox).await.unwrap() == 0 {
                 return;
             }
         }
     }
 
-    /// The same, with what waits for a moment yet to come made due first.
+    /// Applies the events that were acknowledged as pending, and sends nothing. Returns how many there were.
+    pub async fn apply_pending(&self) -> usize {
+        let (pool, rules) = (self.pool.clone(), self.rules.clone());
+        tokio::task::spawn_blocking(move || worker::apply_pending(&pool, &rules)).await.unwrap().unwrap()
+    }
+
+    /// As `settle`, with what waits for a moment yet to come made due first.
     pub async fn settle_all(&self, db: &TestDb) {
         while count(&mut db.conn(), "SELECT count(*) FROM pending") > 0 {
             sql_query("UPDATE pending SET next_at = now()").execute(&mut db.conn()).unwrap();
             self.settle().await;
         }
         self.settle().await;
+    }
+
+    /// The same once all that waits has waited long enough.
+    pub async fn settle_past_grace(&self, db: &TestDb) {
+        self.settle_all(db).await;
+        sql_query("UPDATE outbox SET next_at = now() WHERE state = 'queued' AND lease IS NULL")
+            .execute(&mut db.conn())
+            .unwrap();
+        self.settle_all(db).await;
     }
 
     /// The files of the mails that were sent.
