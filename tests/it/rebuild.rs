@@ -1,7 +1,7 @@
 //! The order law's second edition takes over a database of the first.
 
 use crate::support::postgres::TestDb;
-use crate::support::server::{Receiver, count, texts, variables};
+use crate::support::server::{Receiver, texts, variables};
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -15,6 +15,7 @@ const ORDERS: &str = "SELECT (to_jsonb(o) - '{id,facts,version,moved,created_at,
                       FROM orders o WHERE merged_into IS NULL ORDER BY reference, livemode";
 const FACTS: &str = "SELECT facts AS text FROM orders WHERE merged_into IS NULL ORDER BY reference, livemode";
 const MESSAGES: &str = "SELECT notice_key || ' ' || kind || ' ' || state || CASE WHEN held THEN ' held' ELSE '' END AS text FROM outbox ORDER BY 1";
+const IDS: &str = "SELECT id::text AS text FROM outbox";
 /// Charges of test payments that went through.
 const CHARGES: &str = "SELECT DISTINCT r.value AS text FROM orders o JOIN order_references r ON r.order_id = o.id \
                        WHERE r.value LIKE 'ch\\_%' AND NOT o.livemode AND o.amount_paid > 0 ORDER BY 1";
@@ -87,11 +88,10 @@ const CHANGED: &str = include_str!("../data/first_edition/messages.txt");
 fn a_rebuild_queues_nothing_and_withdraws_what_is_owed_no_more() {
     let db = first_edition();
     let before = read(&db, MESSAGES);
-    let ids = "SELECT id::text AS text FROM outbox";
-    let known: BTreeSet<String> = read(&db, ids).into_iter().collect();
+    let known: BTreeSet<String> = read(&db, IDS).into_iter().collect();
     assert_eq!(rebuild(&db, &["--all"]).status.code(), Some(1));
     let after = read(&db, MESSAGES);
-    assert!(read(&db, ids).iter().all(|id| known.contains(id)), "a message is new");
+    assert!(read(&db, IDS).iter().all(|id| known.contains(id)), "a message is new");
     let gone = before.iter().filter(|message| !after.contains(message)).map(|message| format!("- {message}"));
     let come = after.iter().filter(|message| !before.contains(message)).map(|message| format!("+ {message}"));
     let changed: Vec<String> = gone.chain(come).collect();
@@ -127,22 +127,27 @@ async fn later_events_of_rebuilt_orders_tell_their_own_news_alone() {
 async fn orders_that_are_not_rebuilt_take_events_all_the_same() {
     let db = first_edition();
     let receiver = receiver(&db);
-    let known: BTreeSet<String> = read(&db, MESSAGES).into_iter().collect();
-    let events = texts(
-        &mut db.conn(),
-        "SELECT convert_from(body, 'UTF8') AS text FROM payloads JOIN events e ON e.id = event \
-                                        WHERE e.source = 'stripe' AND e.state = 'processed' ORDER BY e.id",
-    );
-    for event in events.into_iter().flatten() {
-        // Told once more by another endpoint, under an id that is new.
-        let mut again: Value = serde_json::from_str(&event).unwrap();
-        again["id"] = json!(format!("{}again", again["id"].as_str().unwrap()));
-        assert_eq!(receiver.deliver(again.to_string().as_bytes()).await.status, 200);
+    let known: BTreeSet<String> = read(&db, IDS).into_iter().collect();
+    for event in
+        read(&db, "SELECT event_id AS text FROM events WHERE state = 'processed' AND source = 'stripe' ORDER BY id")
+    {
+        let answer = receiver.call("POST", &format!("/api/events/{event}/replay"), &Value::Null).await;
+        assert_eq!(answer.status, 200, "{event}: {}", answer.json);
     }
-    receiver.settle_all(&db).await;
-    let paid =
-        read(&db, MESSAGES).into_iter().filter(|message| !known.contains(message) && message.contains("order.paid"));
-    assert_eq!(paid.collect::<Vec<_>>(), [""; 0]);
+    let new: Vec<String> = read(&db, IDS).into_iter().filter(|id| !known.contains(id)).collect();
+    let told = |notices: &str| {
+        let query = format!(
+            "SELECT id || ' ' || notice_key AS text FROM outbox WHERE notice_key ~ '{notices}' ORDER BY notice_key"
+        );
+        let all = read(&db, &query)
+            .into_iter()
+            .filter_map(|row| row.split_once(' ').map(|(id, key)| (id.to_owned(), key.to_owned())));
+        all.filter(|(id, _)| new.contains(id)).map(|(_, key)| key).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(told("order.paid"), BTreeSet::new());
+    // The first edition knew one sum, and never told that it was given back twice.
+    let untold = "order.partially_refunded:ch_v7Kk4d9ap3fN2zmRuUjyYnZd:2500:0:2".to_owned();
+    assert_eq!(told("refunded"), BTreeSet::from([untold]));
 }
 
 #[test]
