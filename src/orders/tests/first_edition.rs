@@ -150,7 +150,7 @@ fn what_only_the_first_edition_wrote_is_told_from_damage() {
     assert!(old.first_edition);
     assert_eq!(old.facts.refunds["re_1"].failed_at, Some(7), "this edition wants to know when");
     for damaged in
-        ["", "[1]", "{\"edition\":2,\"charges\":{\"ch_1\":{}}}", "{\"charges\":{\"ch_1\":{\"captured\":true}}}"]
+        ["", "7", "{\"edition\":2,\"charges\":{\"ch_1\":{}}}", "{\"charges\":{\"ch_1\":{\"captured\":true}}}"]
     {
         assert!(read(damaged).is_err(), "{damaged}");
     }
