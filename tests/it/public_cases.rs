@@ -51,15 +51,12 @@ impl Shop {
             assert!(answer.status < 300, "{reference}: {}", answer.json);
         }
         for delivery in deliveries(case, arrival) {
-            match delivery["release"].as_str() {
-                Some(reference) => {
-                    let released = self.receiver.call("POST", &path(reference, "/release"), &json!({})).await;
-                    assert_eq!(released.status, 200, "{reference}: {}", released.json);
-                }
-                None => {
-                    let answer = self.receiver.deliver(delivery.to_string().as_bytes()).await;
-                    assert_eq!(answer.status, 200, "{}: {}", delivery["id"], answer.json);
-                }
+            if let Some(reference) = delivery["release"].as_str() {
+                let released = self.receiver.call("POST", &path(reference, "/release"), &json!({})).await;
+                assert_eq!(released.status, 200, "{reference}: {}", released.json);
+            } else {
+                let answer = self.receiver.deliver(delivery.to_string().as_bytes()).await;
+                assert_eq!(answer.status, 200, "{}: {}", delivery["id"], answer.json);
             }
             match arrival {
                 Arrival::WithPauses => self.receiver.settle_past_grace(&self.db).await,

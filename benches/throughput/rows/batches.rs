@@ -10,7 +10,7 @@ use crate::traffic::{Tape, Traffic};
 use crate::{Bench, postgres, process};
 use anyhow::{Context, Result, ensure};
 use ringup::inbox::NewEvent;
-use ringup::intake::{Answer, Budget, Intake, Rules, Submission, rules};
+use ringup::intake::{Answer, Budget, Intake, Rules, Submission};
 use ringup::orders::{Labelling, Settings};
 use ringup::source::stripe;
 
@@ -84,7 +84,7 @@ fn cost(bench: &Bench, tape: &Tape, size: usize) -> Result<Cost> {
 fn submission(body: &[u8], rules: &Rules) -> Result<Submission> {
     let event = stripe::parse(body)?;
     let verdict = rules.judge(&event);
-    let stored = rules::stored(&event, &verdict, chrono::Utc::now());
+    let stored = rules.stored(&event, &verdict, chrono::Utc::now());
     let permit = Budget::new(usize::MAX).reserve(0).context("no room")?;
     Ok(Submission::new(NewEvent { body: body.to_vec(), ..stored }, verdict.facts, permit))
 }
