@@ -60,7 +60,7 @@ pub fn read(json: &str) -> Result<Read, serde_json::Error> {
 
 fn convert(facts: &mut Value) {
     for kind in ["payment_intents", "charges", "sessions", "invoices"] {
-        objects_mut(facts, kind).for_each(|object| move_labels(object));
+        objects_mut(facts, kind).for_each(move_labels);
     }
     for refund in objects_mut(facts, "refunds") {
         date_failure(refund);

@@ -40,7 +40,7 @@ fn name_and_order(facts: &Facts) -> (String, Order) {
 }
 
 /// What an event with these facts does to a row.
-fn planned(reference: &str, row: &Read, event: Facts, anew: bool) -> Plan {
+fn planned(reference: &str, row: &Read, event: &Facts, anew: bool) -> Plan {
     let id = Uuid::from_u128(1);
     let locked = Locked {
         id,
@@ -56,7 +56,7 @@ fn planned(reference: &str, row: &Read, event: Facts, anew: bool) -> Plan {
         home: id,
         named: BTreeSet::from([id]),
         orders: vec![&locked],
-        incoming: vec![&event],
+        incoming: vec![event],
         anew: anew.then_some(id),
     };
     plan(&cluster, &Settings::default()).unwrap()
@@ -100,7 +100,7 @@ fn a_later_event_tells_its_own_news_alone() {
     for row in rows() {
         let (reference, read) = (row["reference"].as_str().unwrap(), stored(&row["facts"].to_string()));
         let Some(event) = disputed(&read) else { continue };
-        let plan = planned(reference, &read, event, false);
+        let plan = planned(reference, &read, &event, false);
         let keys: Vec<&str> = plan.notices.iter().map(|notice| &notice.key[..]).collect();
         assert_eq!(keys, ["order.disputed:du_new"], "{reference}");
         let [written] = &plan.writes[..] else { panic!("{:?}", plan.writes) };
@@ -117,7 +117,7 @@ fn a_rebuild_queues_nothing_whatever_the_row_was() {
         let (reference, read) = (row["reference"].as_str().unwrap(), stored(&row["facts"].to_string()));
         let unknown = Read { facts: Facts::default(), first_edition: false };
         for known in [&read, &unknown] {
-            let plan = planned(reference, known, read.facts.clone(), true);
+            let plan = planned(reference, known, &read.facts, true);
             assert!(plan.notices.is_empty(), "{reference}: {:?}", plan.notices);
             assert_eq!(plan.settled.len(), 1, "{reference}");
         }
@@ -129,7 +129,7 @@ fn a_whole_refund_that_was_told_under_its_payment_gets_a_key_of_its_own() {
     let mut renamed = 0;
     for row in rows() {
         let (reference, read) = (row["reference"].as_str().unwrap(), stored(&row["facts"].to_string()));
-        let plan = planned(reference, &read, read.facts.clone(), false);
+        let plan = planned(reference, &read, &read.facts, false);
         assert!(plan.notices.is_empty(), "{reference}: {:?}", plan.notices);
         let told: Vec<&str> = row["owed"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
         for one in plan.renamed.iter().filter(|renamed| told.contains(&&renamed.from[..])) {
