@@ -49,9 +49,11 @@ fn is_paid(component: &Component<'_>, id: &str, charge: &Charge) -> bool {
         || intents.any(|(name, intent)| charge.ties.payment_intents.contains(*name) || intent.ties.charges.contains(id))
 }
 
-/// Stripe makes the refund of the rest when it captures, so it is the first one of its amount.
+/// Stripe makes the refund of the rest when it captures, so it is the first one of its amount. It gives back what was
+/// never taken, so it can't fail: a failed one of the same amount is the customer's.
 fn remove_rest(refunds: &mut Vec<(&str, &Refund)>, rest: i64, own: impl Fn(&Refund) -> bool) {
-    let of_rest = refunds.iter().enumerate().filter(|(_, (_, refund))| refund.now.is.amount == rest && own(refund));
+    let is_rest = |refund: &Refund| refund.now.is.amount == rest && refund.live() && own(refund);
+    let of_rest = refunds.iter().enumerate().filter(|(_, (_, refund))| is_rest(refund));
     let first = of_rest.min_by_key(|(_, (id, refund))| (refund.now.is.created, *id)).map(|(at, _)| at);
     if let Some(at) = first.filter(|_| rest > 0) {
         refunds.remove(at);

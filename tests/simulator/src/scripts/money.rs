@@ -17,6 +17,7 @@ pub(super) fn all() -> Vec<Fixed> {
         captures(),
         carrier_address(),
         captured_in_part(),
+        refund_as_large_as_the_rest_fails(),
         authorisation_released(),
         credit_note(),
     ]
@@ -119,6 +120,23 @@ fn captured_in_part() -> Fixed {
         refund(1, 1, 1000),
     ];
     fixed("captured_in_part", ApiVersion::V2024_06_20, actions, vec![order("part", "partially_refunded", 7000, 1000)])
+}
+
+/// 2,000 of 4,000 are captured as the last, and all of it goes back, which fails: a refund of the same amount as the
+/// released rest.
+fn refund_as_large_as_the_rest_fails() -> Fixed {
+    let actions = vec![
+        Action::CreateIntent(NewIntent { manual_capture: true, ..intent(1, 4000, "rest") }),
+        Action::Pay { payment: 1, by: Method::Card, email: Some("ada@example.com".into()) },
+        Action::Wait(86_400),
+        Action::Capture { payment: 1, amount: 2000, last: true },
+        Action::Wait(86_400),
+        refund(1, 1, 2000),
+        Action::Wait(86_400),
+        Action::FailRefund { refund: 1, step: false },
+    ];
+    let expected = vec![order("rest", "paid", 2000, 0)];
+    fixed("refund_as_large_as_the_rest_fails", ApiVersion::Newest, actions, expected)
 }
 
 fn authorisation_released() -> Fixed {
