@@ -14,7 +14,7 @@ pub fn state(component: &Component<'_>) -> Status {
     let charge = |test: fn(&Charge) -> bool| component.charges.iter().any(|(_, charge)| test(charge));
     let session = |test: fn(&Session) -> bool| component.sessions.iter().any(|(_, session)| test(session));
     let invoice = |test: fn(&Invoice) -> bool| component.invoices.iter().any(|(_, invoice)| test(invoice));
-    // A payment intent knows more of its charges than they do.
+    // A payment intent knows more of its charges and its session than they do.
     let decided = intents.iter().any(|status| *status >= Intent::Canceled);
     let given_up =
         !intents.is_empty() && intents.iter().all(|status| matches!(status, Intent::Failed | Intent::Canceled));
@@ -34,7 +34,7 @@ pub fn state(component: &Component<'_>) -> Status {
     let given_up_by_shop = invoice(|invoice| invoice.now.is.status == invoice::Status::Uncollectible);
     let tried_in_vain = invoice(|invoice| invoice.stuck_at(Tried::Failed));
     if intent(Intent::Failed)
-        || session(|session| session.async_failed)
+        || (!decided && session(|session| session.async_failed))
         || declined
         || tried_in_vain
         || given_up_by_shop

@@ -322,6 +322,6 @@ macro_rules! worlds {
 worlds! {
     worlds_1: 1, worlds_2: 2, worlds_3: 3, worlds_4: 4, worlds_5: 5, worlds_6: 6,
     worlds_7: 7, worlds_8: 8, worlds_9: 9, worlds_10: 10, worlds_11: 11, worlds_12: 12,
-    worlds_13: 13, worlds_14: 14, worlds_15: 15, worlds_16: 16, worlds_17: 17, worlds_18: 18,
+    worlds_13: 13, worlds_14: 14, worlds_15: 15, worlds_16: 16, worlds_17: 37, worlds_18: 18,
     worlds_19: 19, worlds_20: 20,
 }
